@@ -192,12 +192,12 @@ func (v *validator) value(field, s string) {
 }
 
 func (v *validator) mount(field string, m container.Mount) {
-	v.text(field+".source", m.Source)
 	v.absolute(field+".target", m.Target, true)
 	switch m.Type {
 	case container.MountTypeBind:
 		v.absolute(field+".source", m.Source, true)
 	case container.MountTypeVolume:
+		v.text(field+".source", m.Source)
 		if m.Source == "" {
 			v.add(field+".source", "a volume mount needs the volume's name")
 		} else if strings.ContainsAny(m.Source, "/:\\") {
