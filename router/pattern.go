@@ -1,0 +1,208 @@
+package router
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"unicode/utf8"
+)
+
+// RegexpPrefix begins a Pattern that is a regular expression.
+const RegexpPrefix = "re:"
+
+// Pattern matches text. Most are globs, which match the whole text: '*' stands
+// for any run of characters, '/' and ':' included, '?' for one character, and
+// '\' takes the character after it as it is. A glob has no character classes
+// and no alternatives; "[" and "{" stand for themselves.
+//
+// A pattern that begins with "re:" is a regular expression in RE2 syntax. As
+// in most tools it may match anywhere: "re:^ml-.*$" is anchored, "re:ml-" is
+// not.
+//
+// The zero Pattern matches the empty text and no other. Patterns are immutable
+// and safe for concurrent use; Match of a glob allocates nothing.
+type Pattern struct {
+	text string
+	kind patternKind
+	// parts are the literals between the stars of a glob that has no '?'.
+	parts []string
+	// runes is a glob that has one: literals, anyRune and anyRun.
+	runes  []rune
+	regexp *regexp.Regexp
+}
+
+type patternKind uint8
+
+const (
+	exact  patternKind = iota // parts[0], or nothing
+	all                       // "*"
+	prefix                    // parts[0] and a star
+	suffix                    // a star and parts[0]
+	within                    // stars around parts[0]
+	parts                     // any other glob without '?'
+	runes                     // a glob with '?'
+	regex
+)
+
+// Runes that stand for something else in Pattern.runes. No text decodes to
+// them.
+const (
+	anyRune rune = -1
+	anyRun  rune = -2
+)
+
+// ParsePattern reads a pattern. Its error says what is wrong and where, to be
+// shown beside the pattern.
+func ParsePattern(s string) (Pattern, error) {
+	if !utf8.ValidString(s) {
+		return Pattern{}, fmt.Errorf("pattern %q is not valid UTF-8", s)
+	}
+	if expr, ok := strings.CutPrefix(s, RegexpPrefix); ok {
+		return parseRegexp(s, expr)
+	}
+	p := Pattern{text: s}
+	var literal strings.Builder
+	questions := false
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		i += size
+		switch r {
+		case '\\':
+			if i == len(s) {
+				return Pattern{}, fmt.Errorf(`pattern %q ends with a lone '\': write '\\' for a backslash`, s)
+			}
+			r, size = utf8.DecodeRuneInString(s[i:])
+			i += size
+		case '*':
+			if n := len(p.runes); n > 0 && p.runes[n-1] == anyRun {
+				continue
+			}
+			p.parts = append(p.parts, literal.String())
+			literal.Reset()
+			p.runes = append(p.runes, anyRun)
+			continue
+		case '?':
+			questions = true
+			p.runes = append(p.runes, anyRune)
+			continue
+		}
+		literal.WriteRune(r)
+		p.runes = append(p.runes, r)
+	}
+	if questions {
+		p.kind, p.parts = runes, nil
+		return p, nil
+	}
+	p.runes = nil
+	p.parts = append(p.parts, literal.String())
+	p.classify()
+	return p, nil
+}
+
+// classify finds the cheapest way to match a glob without '?'.
+func (p *Pattern) classify() {
+	first, last := p.parts[0], p.parts[len(p.parts)-1]
+	switch {
+	case len(p.parts) == 1:
+		p.kind = exact
+	case len(p.parts) == 2 && first == "" && last == "":
+		p.kind = all
+	case len(p.parts) == 2 && last == "":
+		p.kind = prefix
+	case len(p.parts) == 2 && first == "":
+		p.kind, p.parts = suffix, p.parts[1:]
+	case len(p.parts) == 3 && first == "" && last == "":
+		p.kind, p.parts = within, p.parts[1:2]
+	default:
+		p.kind = parts
+	}
+}
+
+func parseRegexp(text, expr string) (Pattern, error) {
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		if s, ok := err.(*syntax.Error); ok {
+			return Pattern{}, fmt.Errorf("regular expression %q: %s: %q", expr, s.Code, s.Expr)
+		}
+		return Pattern{}, fmt.Errorf("regular expression %q: %w", expr, err)
+	}
+	return Pattern{text: text, kind: regex, regexp: re}, nil
+}
+
+// String is the pattern as it was written.
+func (p Pattern) String() string { return p.text }
+
+// Equal reports whether both were written alike.
+func (p Pattern) Equal(q Pattern) bool { return p.text == q.text }
+
+// Match reports whether the pattern matches s.
+func (p *Pattern) Match(s string) bool {
+	switch p.kind {
+	case exact:
+		if p.parts == nil {
+			return s == ""
+		}
+		return s == p.parts[0]
+	case all:
+		return true
+	case prefix:
+		return strings.HasPrefix(s, p.parts[0])
+	case suffix:
+		return strings.HasSuffix(s, p.parts[0])
+	case within:
+		return strings.Contains(s, p.parts[0])
+	case parts:
+		return matchParts(p.parts, s)
+	case runes:
+		return matchRunes(p.runes, s)
+	default:
+		return p.regexp.MatchString(s)
+	}
+}
+
+// matchParts matches literals with a star between each two. Taking each at its
+// first place is right, since what stands between may be anything.
+func matchParts(literals []string, s string) bool {
+	first, last := literals[0], literals[len(literals)-1]
+	if len(s) < len(first)+len(last) || !strings.HasPrefix(s, first) || !strings.HasSuffix(s, last) {
+		return false
+	}
+	s = s[len(first) : len(s)-len(last)]
+	for _, literal := range literals[1 : len(literals)-1] {
+		i := strings.Index(s, literal)
+		if i < 0 {
+			return false
+		}
+		s = s[i+len(literal):]
+	}
+	return true
+}
+
+// matchRunes matches a glob rune by rune. After a mismatch only the last star
+// has to take one more rune, so the worst is len(pattern)*len(s).
+func matchRunes(pattern []rune, s string) bool {
+	p, i := 0, 0
+	star, from := -1, 0 // the last star met, and where in s it stops for now
+	for i < len(s) {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case p < len(pattern) && pattern[p] == anyRun:
+			star, from = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == anyRune || pattern[p] == r && (r != utf8.RuneError || size > 1)):
+			p++
+			i += size
+		case star >= 0:
+			_, size = utf8.DecodeRuneInString(s[from:])
+			from += size
+			p, i = star+1, from
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == anyRun {
+		p++
+	}
+	return p == len(pattern)
+}
