@@ -25,6 +25,14 @@ const RegexpPrefix = "re:"
 type Pattern struct {
 	text string
 	kind patternKind
+	// literal is what the common kinds look for.
+	literal string
+	rest    *longPattern
+}
+
+// longPattern is what the less common kinds need. It stands apart to keep a
+// Pattern small: decisions walk over thousands.
+type longPattern struct {
 	// parts are the literals between the stars of a glob that has no '?'.
 	parts []string
 	// runes is a glob that has one: literals, anyRune and anyRun.
@@ -35,18 +43,18 @@ type Pattern struct {
 type patternKind uint8
 
 const (
-	exact  patternKind = iota // parts[0], or nothing
-	all                       // "*"
-	prefix                    // parts[0] and a star
-	suffix                    // a star and parts[0]
-	within                    // stars around parts[0]
-	parts                     // any other glob without '?'
-	runes                     // a glob with '?'
-	regex
+	patternExact  patternKind = iota
+	patternAll                // "*"
+	patternPrefix             // literal and a star
+	patternSuffix             // a star and literal
+	patternWithin             // stars around literal
+	patternParts              // any other glob without '?'
+	patternRunes              // a glob with '?'
+	patternRegexp
 )
 
-// Runes that stand for something else in Pattern.runes. No text decodes to
-// them.
+// Runes that stand for something else in longPattern.runes. No text decodes
+// to them.
 const (
 	anyRune rune = -1
 	anyRun  rune = -2
@@ -61,9 +69,12 @@ func ParsePattern(s string) (Pattern, error) {
 	if expr, ok := strings.CutPrefix(s, RegexpPrefix); ok {
 		return parseRegexp(s, expr)
 	}
-	p := Pattern{text: s}
-	var literal strings.Builder
-	questions := false
+	var (
+		literal   strings.Builder
+		parts     []string
+		runes     []rune
+		questions bool
+	)
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		i += size
@@ -75,48 +86,43 @@ func ParsePattern(s string) (Pattern, error) {
 			r, size = utf8.DecodeRuneInString(s[i:])
 			i += size
 		case '*':
-			if n := len(p.runes); n > 0 && p.runes[n-1] == anyRun {
+			if n := len(runes); n > 0 && runes[n-1] == anyRun {
 				continue
 			}
-			p.parts = append(p.parts, literal.String())
+			parts = append(parts, literal.String())
 			literal.Reset()
-			p.runes = append(p.runes, anyRun)
+			runes = append(runes, anyRun)
 			continue
 		case '?':
 			questions = true
-			p.runes = append(p.runes, anyRune)
+			runes = append(runes, anyRune)
 			continue
 		}
 		literal.WriteRune(r)
-		p.runes = append(p.runes, r)
+		runes = append(runes, r)
 	}
 	if questions {
-		p.kind, p.parts = runes, nil
-		return p, nil
+		return Pattern{text: s, kind: patternRunes, rest: &longPattern{runes: runes}}, nil
 	}
-	p.runes = nil
-	p.parts = append(p.parts, literal.String())
-	p.classify()
-	return p, nil
+	return classify(s, append(parts, literal.String())), nil
 }
 
 // classify finds the cheapest way to match a glob without '?'.
-func (p *Pattern) classify() {
-	first, last := p.parts[0], p.parts[len(p.parts)-1]
+func classify(text string, parts []string) Pattern {
+	first, last := parts[0], parts[len(parts)-1]
 	switch {
-	case len(p.parts) == 1:
-		p.kind = exact
-	case len(p.parts) == 2 && first == "" && last == "":
-		p.kind = all
-	case len(p.parts) == 2 && last == "":
-		p.kind = prefix
-	case len(p.parts) == 2 && first == "":
-		p.kind, p.parts = suffix, p.parts[1:]
-	case len(p.parts) == 3 && first == "" && last == "":
-		p.kind, p.parts = within, p.parts[1:2]
-	default:
-		p.kind = parts
+	case len(parts) == 1:
+		return Pattern{text: text, kind: patternExact, literal: first}
+	case len(parts) == 2 && first == "" && last == "":
+		return Pattern{text: text, kind: patternAll}
+	case len(parts) == 2 && last == "":
+		return Pattern{text: text, kind: patternPrefix, literal: first}
+	case len(parts) == 2 && first == "":
+		return Pattern{text: text, kind: patternSuffix, literal: last}
+	case len(parts) == 3 && first == "" && last == "":
+		return Pattern{text: text, kind: patternWithin, literal: parts[1]}
 	}
+	return Pattern{text: text, kind: patternParts, rest: &longPattern{parts: parts}}
 }
 
 func parseRegexp(text, expr string) (Pattern, error) {
@@ -127,7 +133,7 @@ func parseRegexp(text, expr string) (Pattern, error) {
 		}
 		return Pattern{}, fmt.Errorf("regular expression %q: %w", expr, err)
 	}
-	return Pattern{text: text, kind: regex, regexp: re}, nil
+	return Pattern{text: text, kind: patternRegexp, rest: &longPattern{regexp: re}}, nil
 }
 
 // String is the pattern as it was written.
@@ -137,27 +143,24 @@ func (p Pattern) String() string { return p.text }
 func (p Pattern) Equal(q Pattern) bool { return p.text == q.text }
 
 // Match reports whether the pattern matches s.
-func (p *Pattern) Match(s string) bool {
+func (p Pattern) Match(s string) bool {
 	switch p.kind {
-	case exact:
-		if p.parts == nil {
-			return s == ""
-		}
-		return s == p.parts[0]
-	case all:
+	case patternExact:
+		return s == p.literal
+	case patternAll:
 		return true
-	case prefix:
-		return strings.HasPrefix(s, p.parts[0])
-	case suffix:
-		return strings.HasSuffix(s, p.parts[0])
-	case within:
-		return strings.Contains(s, p.parts[0])
-	case parts:
-		return matchParts(p.parts, s)
-	case runes:
-		return matchRunes(p.runes, s)
+	case patternPrefix:
+		return strings.HasPrefix(s, p.literal)
+	case patternSuffix:
+		return strings.HasSuffix(s, p.literal)
+	case patternWithin:
+		return strings.Contains(s, p.literal)
+	case patternParts:
+		return matchParts(p.rest.parts, s)
+	case patternRunes:
+		return matchRunes(p.rest.runes, s)
 	default:
-		return p.regexp.MatchString(s)
+		return p.rest.regexp.MatchString(s)
 	}
 }
 
