@@ -1,0 +1,36 @@
+//go:build linux || darwin
+
+package process
+
+import (
+	"fmt"
+	"time"
+)
+
+// command is what an engine asks of a shim, one line in its FIFO.
+type command struct {
+	// ID keeps a command from reaching another incarnation that took the
+	// directory's name meanwhile.
+	ID    string
+	Kill  bool          // SIGKILL now
+	Grace time.Duration // or SIGTERM now and SIGKILL after it; whole seconds
+}
+
+func (c command) line() []byte {
+	verb := "stop"
+	if c.Kill {
+		verb = "kill"
+	}
+	return fmt.Appendf(nil, "%s %s %d\n", verb, c.ID, int64(c.Grace/time.Second))
+}
+
+func parseCommand(line string) (command, bool) {
+	var verb string
+	var c command
+	var seconds int64
+	if _, err := fmt.Sscanf(line, "%s %s %d", &verb, &c.ID, &seconds); err != nil {
+		return c, false
+	}
+	c.Kill, c.Grace = verb == "kill", time.Duration(seconds)*time.Second
+	return c, verb == "kill" || verb == "stop"
+}

@@ -1,0 +1,5 @@
+package process
+
+import "time"
+
+func newNotifier() (notifier, time.Duration) { return noNotifier{}, pollTick }

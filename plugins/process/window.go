@@ -1,0 +1,79 @@
+//go:build linux || darwin
+
+package process
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// window is the piece of a log that was read last.
+type window struct {
+	file *os.File
+	buf  []byte
+	at   int64 // where buf begins
+}
+
+// recordAt returns the record at offset; false where it is not yet there
+// whole. Its data holds until the next call. What stands there and is no
+// record is DataLoss.
+func (w *window) recordAt(offset int64) (header, []byte, bool, error) {
+	b, err := w.bytes(offset, headerBytes)
+	if err != nil || len(b) < headerBytes {
+		return header{}, nil, false, err
+	}
+	h, ok := parseHeader(b, offset)
+	if !ok {
+		// It may have been read while it was being written.
+		w.buf = nil
+		if b, err = w.bytes(offset, headerBytes); err != nil || len(b) < headerBytes {
+			return header{}, nil, false, err
+		}
+		if h, ok = parseHeader(b, offset); !ok {
+			return header{}, nil, false, damaged(offset)
+		}
+	}
+	b, err = w.bytes(offset, int(h.size()))
+	if err != nil || int64(len(b)) < h.size() {
+		return header{}, nil, false, err
+	}
+	return h, b[headerBytes : headerBytes+h.length], true, nil
+}
+
+// ahead is how much of the window lies at offset and after.
+func (w *window) ahead(offset int64) int { return int(w.at + int64(len(w.buf)) - offset) }
+
+// bytes returns want bytes at offset, or what there is of them.
+func (w *window) bytes(offset int64, want int) ([]byte, error) {
+	if offset < w.at || offset+int64(want) > w.at+int64(len(w.buf)) {
+		if err := w.load(offset, logWindow); err != nil {
+			return nil, err
+		}
+	}
+	b := w.buf[offset-w.at:]
+	return b[:min(want, len(b))], nil
+}
+
+// load fills the window from offset.
+func (w *window) load(offset int64, size int) error {
+	if cap(w.buf) < logWindow {
+		w.buf = make([]byte, 0, logWindow)
+	}
+	n, err := w.file.ReadAt(w.buf[:size], offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.buf = w.buf[:0]
+		w.at = offset
+		return failure("reading the log", err)
+	}
+	w.buf, w.at = w.buf[:n], offset
+	return nil
+}
+
+func damaged(offset int64) error {
+	return atom.Errorf(errdefs.ErrDataLoss, "the log is damaged at byte %d", offset)
+}
