@@ -1,0 +1,398 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+const (
+	// chunkBytes is how much of one stream a chunk gathers of what has
+	// arrived already.
+	chunkBytes = 32 << 10
+	// hangGrace is how long a follow may stay silent after the container's
+	// end before it is taken for stuck.
+	hangGrace = 5 * time.Second
+	// retraceAttempts is how often a log that ends before the position to
+	// resume at is asked for again.
+	retraceAttempts = 5
+)
+
+// Logs returns the job's output. The reader holds one connection and at most
+// a few hundred KiB, however slowly it is read. A break of the connection,
+// the daemon's restart included, is bridged without losing or repeating a
+// byte; where the log does not hold any more what was read before, Read
+// reports DataLoss.
+func (e *Engine) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
+	ctx := atom.ContextOr(r.Context)
+	s := &logSource{e: e, id: r.ID, noFollow: r.NoFollow, split: r.Timestamps}
+	switch r.Stream {
+	case "":
+		s.show = [3]bool{1: true, 2: true}
+	case atom.Stdout:
+		s.show[1] = true
+	case atom.Stderr:
+		s.show[2] = true
+	default:
+		return nil, &atom.FieldError{Field: "stream", Reason: strconv.Quote(string(r.Stream)) + " is neither stdout nor stderr"}
+	}
+	if r.Tail < atom.TailNone {
+		return nil, &atom.FieldError{Field: "tail", Reason: strconv.Itoa(r.Tail) + " is no number of lines"}
+	}
+	base := int64(0)
+	if !r.Since.IsZero() && r.Since.Unix() > 0 {
+		s.since = r.Since.UnixNano()
+		base = max(0, (r.Since.Unix()-1)*1e9) // a second more than needed: the daemon may round
+	}
+	s.resume(resumption{from: base})
+	if r.Cursor != "" {
+		to, err := parseCursor(r.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		s.resume(to)
+	} else {
+		s.tail = r.Tail
+	}
+	if _, err := e.find(ctx, r.ID, r.Owner); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = e.bound(ctx)
+	return atom.NewLogReader(s, r.Timestamps), nil
+}
+
+// logSource is an atom.LogSource over as many of the daemon's log streams as
+// it takes.
+type logSource struct {
+	e        *Engine
+	id       string
+	ctx      context.Context
+	cancel   context.CancelFunc
+	since    int64 // nanoseconds; 0 is all
+	noFollow bool
+	split    bool // one record a chunk, for their times
+	show     [3]bool
+	tail     int   // lines asked for, until they are located
+	skip     int64 // lines still to be left out for tail
+
+	pos     position
+	back    *retrace // while passing over again what was passed before
+	recent  recent
+	fresh   int64 // records of this pass that were new
+	missed  int   // passes in a row that did not get back to the position
+	backoff time.Duration
+
+	frames *frames // of the pass in progress; nil between passes
+	drop   func()  // ends it
+	final  bool    // it began when the container had stopped
+}
+
+// Close implements atom.LogSource. The transport closes the connection of a
+// call whose context ended.
+func (s *logSource) Close() error {
+	s.cancel()
+	return nil
+}
+
+// Next implements atom.LogSource.
+func (s *logSource) Next() (atom.LogChunk, error) {
+	for {
+		err := s.open()
+		if err == nil {
+			var chunk atom.LogChunk
+			if chunk, err = s.read(); err == nil {
+				return chunk, nil
+			}
+			s.drop()
+			s.frames = nil
+			if s.ctx.Err() == nil {
+				err = s.after(err)
+			}
+		}
+		if s.ctx.Err() != nil {
+			err = endOf(s.ctx)
+		}
+		if err != nil {
+			s.cancel()
+			return atom.LogChunk{}, err
+		}
+	}
+}
+
+// resume sets the source to a position that is to be reached again.
+func (s *logSource) resume(to resumption) {
+	s.pos = startAt(to.from)
+	s.pos.mute = to.mute
+	s.back = nil
+	if to.records > 0 {
+		s.back = &retrace{to: to}
+	}
+	s.recent = recent{}
+	s.fresh = 0
+}
+
+// open begins a pass over the log where none is in progress. It waits for the
+// container to start and for a daemon that is away. io.EOF says that there is
+// nothing to read.
+func (s *logSource) open() error {
+	if s.frames != nil {
+		return nil
+	}
+	switch {
+	case s.back != nil: // the pass before did not get back to it
+		s.resume(s.back.to)
+	case s.pos.total > 0:
+		s.resume(s.pos.resumption())
+	}
+	wait := backoffMin
+	for {
+		err := s.tryOpen()
+		if err == nil || !errdefs.IsUnavailable(err) || s.ctx.Err() != nil {
+			return err
+		}
+		if err := pause(s.ctx, wait); err != nil {
+			return err
+		}
+		wait = min(2*wait, backoffMax)
+	}
+}
+
+func (s *logSource) tryOpen() error {
+	c, err := s.e.inspect(s.ctx, s.id)
+	if err != nil {
+		return s.vanished(err)
+	}
+	state := infoOf(c).State
+	if state == atom.Created {
+		if s.noFollow {
+			return io.EOF
+		}
+		if c, err = s.e.awaitStart(s.ctx, s.id); err != nil {
+			return s.vanished(err)
+		}
+		state = infoOf(c).State
+	}
+	if neverStarted(c.State) {
+		return io.EOF
+	}
+	if s.tail != 0 {
+		if err := s.locateTail(); err != nil {
+			return err
+		}
+		s.tail = 0
+	}
+	s.final = state != atom.Running
+	follow := !s.final && !s.noFollow
+	ctx, cancel := context.WithCancel(s.ctx)
+	body, err := s.ask(ctx, container.LogsOptions{Follow: follow, Since: sinceParam(s.pos.from.at)}, s.show)
+	if err != nil {
+		cancel()
+		return s.vanished(err)
+	}
+	if follow {
+		s.watchEnd(ctx, cancel)
+	}
+	s.frames = newFrames(body)
+	s.drop = func() {
+		cancel()
+		body.Close()
+	}
+	return nil
+}
+
+// ask requests the log with times.
+func (s *logSource) ask(ctx context.Context, o container.LogsOptions, show [3]bool) (io.ReadCloser, error) {
+	api, err := s.e.daemon.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.Timestamps, o.ShowStdout, o.ShowStderr = true, show[1], show[2]
+	body, err := api.ContainerLogs(ctx, s.id, o)
+	return body, s.e.daemon.fault(ctx, err)
+}
+
+func sinceParam(ns int64) string {
+	if ns == 0 {
+		return ""
+	}
+	return unixTime(ns)
+}
+
+// vanished says what a container that is gone means to a reader of its log.
+func (s *logSource) vanished(err error) error {
+	if errdefs.IsNotFound(err) {
+		return atom.Errorf(errdefs.ErrNotFound, "the atom was deleted while its log was read")
+	}
+	return err
+}
+
+// watchEnd ends a follow that stays open after the container's end, as the
+// daemon's sometimes do. What it had left is read by the pass that follows.
+func (s *logSource) watchEnd(ctx context.Context, cancel context.CancelFunc) {
+	t := s.e.watch.join(s.id)
+	s.e.work.Add(1) // ends with ctx, which the pass ends
+	go func() {
+		defer s.e.work.Done()
+		defer t.leave()
+		for {
+			c, err := s.e.inspect(ctx, s.id)
+			if err == nil && infoOf(c).State != atom.Running || errdefs.IsNotFound(err) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.look:
+			}
+		}
+		if pause(ctx, hangGrace) == nil {
+			cancel()
+		}
+	}()
+}
+
+// read gives the next chunk of the pass in progress.
+func (s *logSource) read() (atom.LogChunk, error) {
+	var chunk atom.LogChunk
+	var stream int
+	for {
+		if chunk.Data != nil {
+			next, size, ok := s.frames.ready()
+			if s.split || !ok || next != stream || len(chunk.Data)+size > chunkBytes {
+				chunk.Cursor = s.pos.cursor()
+				return chunk, nil
+			}
+		}
+		r, err := s.frames.next()
+		if err != nil {
+			if chunk.Data != nil {
+				// The daemon's word comes again with the next call.
+				chunk.Cursor = s.pos.cursor()
+				s.frames.fail(err)
+				return chunk, nil
+			}
+			return atom.LogChunk{}, err
+		}
+		wanted, err := s.pass(r)
+		if err != nil {
+			return atom.LogChunk{}, err
+		}
+		if !wanted || len(r.data) == 0 {
+			continue
+		}
+		at := time.Unix(0, r.at).UTC()
+		if chunk.Data == nil {
+			room := len(r.data)
+			if next, _, ok := s.frames.ready(); ok && next == r.stream && !s.split {
+				room = max(room, chunkBytes)
+			}
+			stream = r.stream
+			chunk = atom.LogChunk{Stream: streamNames[stream], Time: at, Data: make([]byte, 0, room)}
+		} else if !chunk.Time.Equal(at) {
+			chunk.Time = time.Time{} // there is no one time of all its lines
+		}
+		chunk.Data = append(chunk.Data, r.data...)
+	}
+}
+
+// pass moves the position over a record and reports whether the reader is to
+// have it.
+func (s *logSource) pass(r record) (bool, error) {
+	if r.at < s.pos.from.at || !s.show[r.stream] {
+		// The daemon sends more than it was asked for where it begins at the
+		// first record that is young enough.
+		return false, nil
+	}
+	begins := s.pos.open[r.stream] == 0
+	s.pos.pass(r)
+	s.recent.add(r)
+	if s.back != nil {
+		s.back.pass(r)
+		if s.back.over() {
+			if !s.back.intact() {
+				return false, errRotated
+			}
+			s.back = nil
+			s.missed = 0
+		}
+		return false, nil
+	}
+	s.fresh++
+	if r.at < s.since {
+		return false, nil
+	}
+	if begins && s.skip > 0 {
+		s.skip--
+		s.pos.mute[r.stream] = true
+	}
+	muted := s.pos.mute[r.stream]
+	if r.ends() {
+		s.pos.mute[r.stream] = false
+	}
+	return !muted, nil
+}
+
+var errRotated = atom.Errorf(errdefs.ErrDataLoss, "the log does not hold any more what was read before: it was rotated away, so output may be missing")
+
+// after decides what the end of a pass means: io.EOF if all was delivered,
+// nil to begin another, or what ends the reader.
+func (s *logSource) after(err error) error {
+	clean := errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
+	var fault *logFault
+	if !clean && !errors.Is(err, context.Canceled) && !isConnectionError(err) && !(errors.As(err, &fault) && s.fresh > 0) {
+		return err
+	}
+	if clean && s.back != nil {
+		if s.missed++; s.missed >= retraceAttempts || s.noFollow {
+			return errRotated
+		}
+	}
+	if clean && s.noFollow {
+		return io.EOF
+	}
+	if clean && s.back == nil && s.ended() && (s.final && s.fresh == 0 || s.complete()) {
+		return io.EOF
+	}
+	if s.fresh > 0 {
+		s.backoff = 0
+		return nil
+	}
+	s.backoff = min(max(2*s.backoff, 20*time.Millisecond), backoffMax)
+	return pause(s.ctx, s.backoff)
+}
+
+// ended reports whether the container's process is known to have ended, which
+// means that the daemon has closed the log.
+func (s *logSource) ended() bool {
+	if s.final {
+		return true
+	}
+	c, err := s.e.inspect(s.ctx, s.id)
+	return err == nil && infoOf(c).State != atom.Running
+}
+
+// awaitStart returns a container that has started, or never will.
+func (e *Engine) awaitStart(ctx context.Context, id string) (container.InspectResponse, error) {
+	t := e.watch.join(id)
+	defer t.leave()
+	for {
+		c, err := e.inspect(ctx, id)
+		if err != nil || infoOf(c).State != atom.Created {
+			return c, err
+		}
+		timer := time.NewTimer(lookAgain)
+		select {
+		case <-t.look:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}

@@ -1,0 +1,148 @@
+package docker
+
+import (
+	"encoding/json"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// labelUser keeps Spec.Labels as JSON. They stand on the container as they
+// are, too; but there they cannot be told from the image's and the backend's.
+const labelUser = atom.Label + ".labels"
+
+// ours reports whether a container is an atom of owner.
+func ours(c container.InspectResponse, owner string) bool {
+	got, ok := c.Config.Labels[atom.LabelOwner]
+	return ok && got == atom.OwnerOr(owner)
+}
+
+// atomOf is the snapshot that a container's description amounts to.
+func (e *Engine) atomOf(c container.InspectResponse) atom.Atom {
+	info := infoOf(c)
+	switch {
+	case info.State == atom.Running && e.isStopping(c.ID):
+		info.State = atom.Stopping
+	case info.State.Done():
+		e.markStopping(c.ID, false)
+	}
+	return atom.New(info, e)
+}
+
+// infoOf reads a container's description.
+func infoOf(c container.InspectResponse) atom.Info {
+	labels := c.Config.Labels
+	info := atom.Info{
+		ID:        c.ID,
+		Name:      labels[atom.LabelName],
+		Image:     c.Config.Image,
+		Rule:      labels[atom.LabelRule],
+		CreatedAt: createdAt(c),
+		StartedAt: parseTime(c.State.StartedAt),
+		Result:    atom.Unknown,
+	}
+	if text := labels[labelUser]; text != "" {
+		// What is not JSON was not written by us; there is nothing to tell.
+		_ = json.Unmarshal([]byte(text), &info.Labels)
+	}
+	info.State = stateOf(c.State)
+	ended := info.State == atom.Stopped || info.State == atom.Deleting && !c.State.Running && !info.StartedAt.IsZero()
+	if !ended {
+		return info
+	}
+	info.StoppedAt = parseTime(c.State.FinishedAt)
+	exit := exitOf(c.State)
+	info.ExitCode, info.Result, info.Message = exit.Code, exit.Result(), c.State.Error
+	if info.Message == "" && info.Result == atom.ResourceFailure {
+		info.Message = "out of memory: killed by the kernel"
+		if c.HostConfig != nil && c.HostConfig.Memory > 0 {
+			info.Message += " at the limit of " + strconv.FormatInt(c.HostConfig.Memory, 10) + " bytes"
+		}
+	}
+	return info
+}
+
+// stateOf names a container's state. A container that could not be started
+// stays "created" on Docker and keeps the reason as its error.
+func stateOf(s *container.State) atom.State {
+	switch s.Status {
+	case container.StateCreated:
+		if neverStarted(s) {
+			return atom.Stopped
+		}
+		return atom.Created
+	case container.StateRunning, container.StatePaused, container.StateRestarting:
+		return atom.Running
+	case container.StateRemoving:
+		return atom.Deleting
+	case container.StateExited, container.StateDead:
+		return atom.Stopped
+	}
+	return atom.Invalid
+}
+
+func neverStarted(s *container.State) bool {
+	return parseTime(s.StartedAt).IsZero() && (s.Error != "" || s.ExitCode != 0)
+}
+
+func exitOf(s *container.State) atom.Exit {
+	if neverStarted(s) {
+		return atom.Exit{Code: &s.ExitCode, NeverStarted: true}
+	}
+	if parseTime(s.FinishedAt).IsZero() {
+		// Dead without an end on record: nobody knows how it ended.
+		return atom.Exit{}
+	}
+	return atom.Exit{Code: &s.ExitCode, OutOfMemory: s.OOMKilled}
+}
+
+// createdAt is our own record, and the daemon's where that is unreadable.
+func createdAt(c container.InspectResponse) time.Time {
+	if t, ok := createdLabel(c.Config.Labels); ok {
+		return t
+	}
+	return parseTime(c.Created)
+}
+
+func createdLabel(labels map[string]string) (time.Time, bool) {
+	ns, err := strconv.ParseInt(labels[atom.LabelCreated], 10, 64)
+	return time.Unix(0, ns).UTC(), err == nil
+}
+
+// parseTime reads the daemon's times, in whose zone they may be; year 1 is
+// its word for never.
+func parseTime(text string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || t.Year() <= 1 {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// labelsFor are the labels of the container made for r: the backend's, the
+// atom's own, and ours, each over the one before.
+func (e *Engine) labelsFor(r *atom.EngineCreateRequest, now time.Time) map[string]string {
+	labels := make(map[string]string, len(e.settings.Labels)+len(r.Spec.Labels)+6)
+	maps.Copy(labels, e.settings.Labels)
+	maps.Copy(labels, r.Spec.Labels)
+	labels[atom.Label] = "atom"
+	labels[atom.LabelOwner] = atom.OwnerOr(r.Owner)
+	labels[atom.LabelCreated] = strconv.FormatInt(now.UnixNano(), 10)
+	labels[atom.LabelHash] = r.Hash()
+	if r.Name != "" {
+		labels[atom.LabelName] = r.Name
+	}
+	if r.Rule != "" {
+		labels[atom.LabelRule] = r.Rule
+	}
+	if len(r.Spec.Labels) > 0 {
+		// Strings always encode.
+		text, _ := json.Marshal(r.Spec.Labels)
+		labels[labelUser] = string(text)
+	}
+	return labels
+}
