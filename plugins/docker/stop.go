@@ -1,7 +1,6 @@
 package docker
 
 import (
-
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
