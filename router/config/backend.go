@@ -1,0 +1,91 @@
+package config
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/atom-router/atom-router/router"
+)
+
+func (d *decoder) backend(block *hclsyntax.Block, path string) router.Backend {
+	b := router.Backend{}
+	d.in = "backend"
+	if len(block.Labels) > 0 {
+		d.in = fmt.Sprintf("backend %q", block.Labels[0])
+	}
+	d.at(path, block.DefRange())
+	before := len(d.diags)
+	b.Name = d.label(block, `backend "name" { … }`)
+	if len(block.LabelRanges) > 0 {
+		d.at(path+".name", block.LabelRanges[0])
+	}
+	d.misses(path+".name", before)
+	body := block.Body
+	d.check(body, "a backend", shape{
+		attributes: []string{"plugin", "aliases", "sha256", "env", "max_atoms", "drain", "retention"},
+		blocks:     []string{"config"},
+		once:       []string{"config"},
+		unknown: func(name string) string {
+			if isSetting(body, name) {
+				return fmt.Sprintf("If it is for the plugin, it stands in a config block: config { %s = … }.", name)
+			}
+			return ""
+		},
+	})
+	settings := &settings{decoder: d, in: d.in, body: &hclsyntax.Body{}, header: block.DefRange()}
+	b.Settings = settings
+	for _, inner := range body.Blocks {
+		if inner.Type == "config" && settings.block == nil {
+			d.noLabels(inner)
+			settings.block, settings.body, settings.header = inner, inner.Body, inner.DefRange()
+		}
+	}
+	for _, a := range attributesOf(body) {
+		path := path + "." + a.Name
+		d.at(path, a.Expr.Range())
+		before := len(d.diags)
+		switch a.Name {
+		case "plugin":
+			b.Plugin, _ = d.text(a)
+		case "aliases":
+			b.Aliases = d.texts(a, path)
+		case "sha256":
+			b.SHA256, _ = d.text(a)
+		case "env":
+			b.Env = d.texts(a, path)
+		case "max_atoms":
+			if v, ok := d.value(a.Expr); ok {
+				b.MaxAtoms, _ = d.whole(a.Name, item{v, a.Expr.Range()})
+			}
+		case "drain":
+			b.Drain, _ = d.boolean(a)
+		case "retention":
+			b.Retention = d.duration(a)
+		}
+		d.misses(path, before)
+	}
+	return b
+}
+
+// isSetting guesses that an unknown attribute of a backend was meant for its
+// plugin: it is near none of ours.
+func isSetting(body *hclsyntax.Body, name string) bool {
+	_, ok := body.Attributes[name]
+	near := router.Nearest(name, []string{"plugin", "aliases", "sha256", "env", "max_atoms", "drain", "retention", "config"})
+	return ok && near == ""
+}
+
+// duration is a text like "24h", or "0".
+func (d *decoder) duration(a *hclsyntax.Attribute) time.Duration {
+	s, ok := d.text(a)
+	if !ok {
+		return 0
+	}
+	t, err := time.ParseDuration(s)
+	if err != nil {
+		d.fail(a.Expr.Range(), fmt.Sprintf("%q is no duration", s), "Write a number and a unit, as in \"90m\" or \"24h\"; days are 24h each.")
+	}
+	return t
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/atom-router/atom-router/router"
+)
+
+const (
+	// maxBytes bounds a config. Far smaller ones route whole fleets.
+	maxBytes = 1 << 20
+	// maxDepth bounds how deep brackets and operators nest: HCL's parser
+	// recurses, and a stack that overflows cannot be caught.
+	maxDepth = 200
+)
+
+// parse returns the body of the file, or nil where it is no HCL.
+func (d *decoder) parse() *hclsyntax.Body {
+	s := d.source
+	if i := firstNonText(s.text); i >= 0 {
+		at := position(s.text, i)
+		d.fail(hcl.Range{Filename: s.name, Start: at, End: at}, "this is not a text file",
+			fmt.Sprintf("Byte %d is %#02x, which no UTF-8 text has there.", i, s.text[i]))
+		return nil
+	}
+	if len(bytes.TrimSpace(bytes.TrimPrefix(s.text, []byte("\ufeff")))) == 0 {
+		d.fail(s.start(), "the config is empty", "A first one:\n  backend \"local\" { plugin = \"process\" }\n  default { backend = \"local\" }")
+		return nil
+	}
+	if !d.shallow() {
+		return nil
+	}
+	file, diags := hclsyntax.ParseConfig(s.text, s.name, hcl.InitialPos)
+	if diags.HasErrors() {
+		// Without a tree and a schema there are only names to go by.
+		d.source = s.hiding(likelySecrets(s.text))
+		for _, diag := range diags {
+			d.hcl(diag)
+		}
+		return nil
+	}
+	return file.Body.(*hclsyntax.Body)
+}
+
+// firstNonText is where text stops being one: a NUL or what is no UTF-8.
+func firstNonText(text []byte) int {
+	for i := 0; i < len(text); {
+		c, size := utf8.DecodeRune(text[i:])
+		if c == 0 || c == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+func position(text []byte, i int) hcl.Pos {
+	line := 1 + bytes.Count(text[:i], []byte{'\n'})
+	begin := bytes.LastIndexByte(text[:i], '\n') + 1
+	return hcl.Pos{Line: line, Column: 1 + utf8.RuneCount(text[begin:i]), Byte: i}
+}
+
+// shallow refuses texts that would exhaust the parser's stack.
+func (d *decoder) shallow() bool {
+	// What is wrong with the tokens, the parser tells with more context.
+	tokens, _ := hclsyntax.LexConfig(d.source.text, d.source.name, hcl.InitialPos)
+	depth, run := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+			depth = max(0, depth-1)
+		}
+		switch t.Type {
+		case hclsyntax.TokenMinus, hclsyntax.TokenBang, hclsyntax.TokenQuestion:
+			run++
+		case hclsyntax.TokenIdent, hclsyntax.TokenNewline:
+			run = 0
+		}
+		if depth > maxDepth || run > maxDepth {
+			d.fail(t.Range, "this is nested too deeply", fmt.Sprintf("Brackets and operators nest at most %d deep.", maxDepth))
+			return false
+		}
+	}
+	return true
+}
+
+// likelySecrets are the values of attributes whose names sound like it.
+func likelySecrets(text []byte) []hcl.Range {
+	sounds := regexp.MustCompile(`(?im)^[^\n#=]*(?:password|passwd|secret|token|credential|private_key|auth)[a-z0-9_]*[ \t]*=[ \t]*([^\r\n]+)`)
+	var list []hcl.Range
+	for _, m := range sounds.FindAllSubmatchIndex(text, -1) {
+		list = append(list, hcl.Range{Start: hcl.Pos{Byte: m[2]}, End: hcl.Pos{Byte: m[3]}})
+	}
+	return list
+}
+
+// hcl adds what HCL itself found wrong.
+func (d *decoder) hcl(diag *hcl.Diagnostic) {
+	r := d.source.start()
+	if diag.Subject != nil {
+		r = *diag.Subject
+	}
+	severity := router.SeverityError
+	if diag.Severity == hcl.DiagWarning {
+		severity = router.SeverityWarning
+	}
+	d.add(severity, r, lower(diag.Summary), diag.Detail)
+}
