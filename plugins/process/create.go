@@ -187,11 +187,7 @@ func fill(dir string, m meta) error {
 	if err := syscall.Mkfifo(filepath.Join(dir, ctlFile), 0o600); err != nil {
 		return &os.PathError{Op: "mkfifo", Path: dir, Err: err}
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	return lock.Close()
+	return touch(filepath.Join(dir, lockFile))
 }
 
 // check refuses what a plain process cannot be.

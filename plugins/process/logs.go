@@ -46,6 +46,11 @@ func (e *Engine) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	}
 	l.ctx, l.cancel = context.WithCancel(atom.ContextOr(r.Context))
 	l.growth, l.life = e.watch.subscribe(), e.watch.subscribe()
+	// Now, since what Tail and NoFollow mean is what is there now.
+	if _, err := l.open(); err != nil {
+		return nil, l.fail(err)
+	}
+	l.begun = true
 	return atom.NewLogReader(l, r.Timestamps), nil
 }
 
@@ -66,8 +71,10 @@ const (
 	// maxChunk is how much output is put into one chunk where records may be
 	// joined.
 	maxChunk = 256 << 10
-	// logWindow is how much of the log is read at once.
+	// logWindow is how much of the log is read at once at most, minWindow at
+	// first.
 	logWindow = 512 << 10
+	minWindow = 8 << 10
 )
 
 // logSource reads a log while it is written.
@@ -89,7 +96,7 @@ type logSource struct {
 	window
 	told   bool  // life is told of changes
 	seen   bool  // the atom was looked at since life told of one
-	begun  bool  // offset is where delivery goes on
+	begun  bool  // offset is where delivery begins or goes on
 	offset int64 // of the next record
 	skip   skips
 	limit  int64 // NoFollow: what had been written when asked

@@ -269,9 +269,7 @@ func (s *shim) attend() {
 			}
 			first := deadline.IsZero()
 			if first {
-				if f, err := os.OpenFile(s.path(stoppingFile), os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
-					f.Close()
-				}
+				_ = touch(s.path(stoppingFile))
 			}
 			if c.Kill {
 				deadline = time.Now()

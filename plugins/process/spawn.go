@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -192,6 +193,7 @@ func environ(spec map[string]string) []string {
 	for name, value := range spec {
 		env = append(env, name+"="+value)
 	}
+	slices.Sort(env)
 	return env
 }
 

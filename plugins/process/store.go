@@ -205,6 +205,9 @@ func notFound(id string) error {
 // expired half-made atom is removed and is none.
 func (s *store) load(owner, native string) (*view, error) {
 	v, err := s.read(owner, native)
+	if err == nil && v == nil {
+		return nil, s.discardTorn(owner, native)
+	}
 	if v != nil && v.halfMade && time.Since(time.Unix(0, v.meta.Created)) > halfMade {
 		removed, err := s.remove(v, true)
 		if err != nil {
@@ -236,6 +239,12 @@ func (s *store) read(owner, native string) (*view, error) {
 		return v.orGone(err)
 	}
 	lock, err := tryLock(filepath.Join(v.dir, lockFile), syscall.LOCK_SH)
+	if gone(err) && v.isStill() {
+		// The power cut again: no shim can hold what is not there.
+		if err = touch(filepath.Join(v.dir, lockFile)); err == nil {
+			lock, err = tryLock(filepath.Join(v.dir, lockFile), syscall.LOCK_SH)
+		}
+	}
 	if err != nil {
 		return v.orGone(err)
 	}
@@ -282,6 +291,9 @@ func (v *view) readEnd() error {
 		return nil
 	case errors.Is(err, errNotJSON):
 		v.exit = &exit{Lost: true, LogError: "the record of its end is torn", Message: "the record of its end is torn: how it ended is not known"}
+		if info, err := os.Stat(filepath.Join(v.dir, exitFile)); err == nil {
+			v.exit.Time = info.ModTime().UnixNano()
+		}
 	default:
 		return err
 	}
@@ -363,11 +375,47 @@ func (s *store) remove(v *view, onlyHalfMade bool) (bool, error) {
 	return true, nil
 }
 
+// discardTorn removes what a power cut left of an atom: a directory without a
+// readable atom.json. Directories appear whole, so it can be nothing else; left
+// where it is, it would bar its Key for ever.
+func (s *store) discardTorn(owner, native string) error {
+	dir := s.dirOf(owner, native)
+	before, err := os.Lstat(dir)
+	if err != nil {
+		return nil
+	}
+	var m meta
+	if err := readJSON(filepath.Join(dir, metaFile), &m); !gone(err) && !errors.Is(err, errNotJSON) {
+		return nil
+	}
+	if lock, err := tryLock(filepath.Join(dir, lockFile), syscall.LOCK_EX); err == nil && lock != nil {
+		defer lock.Close()
+	}
+	if now, err := os.Lstat(dir); err != nil || !os.SameFile(before, now) {
+		return nil
+	}
+	grave := s.tmp("del-", native)
+	if err := os.Rename(dir, grave); err != nil {
+		return failure("removing a torn atom", err)
+	}
+	_ = os.RemoveAll(grave)
+	return nil
+}
+
 // isStill reports whether v's directory holds that same atom and not a later
 // one of its Key.
 func (v *view) isStill() bool {
 	var m meta
 	return readJSON(filepath.Join(v.dir, metaFile), &m) == nil && m.ID == v.meta.ID
+}
+
+// touch makes an empty file where there is none.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func gone(err error) bool {

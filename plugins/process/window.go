@@ -17,6 +17,7 @@ type window struct {
 	file *os.File
 	buf  []byte
 	at   int64 // where buf begins
+	size int   // how much to read next: small for a quiet job, up to logWindow
 }
 
 // recordAt returns the record at offset; false where it is not yet there
@@ -30,7 +31,7 @@ func (w *window) recordAt(offset int64) (header, []byte, bool, error) {
 	h, ok := parseHeader(b, offset)
 	if !ok {
 		// It may have been read while it was being written.
-		w.buf = nil
+		w.buf = w.buf[:0]
 		if b, err = w.bytes(offset, headerBytes); err != nil || len(b) < headerBytes {
 			return header{}, nil, false, err
 		}
@@ -51,8 +52,12 @@ func (w *window) ahead(offset int64) int { return int(w.at + int64(len(w.buf)) -
 // bytes returns want bytes at offset, or what there is of them.
 func (w *window) bytes(offset int64, want int) ([]byte, error) {
 	if offset < w.at || offset+int64(want) > w.at+int64(len(w.buf)) {
-		if err := w.load(offset, logWindow); err != nil {
+		w.size = max(w.size, minWindow)
+		if err := w.load(offset, max(w.size, want)); err != nil {
 			return nil, err
+		}
+		if len(w.buf) >= w.size {
+			w.size = min(2*w.size, logWindow)
 		}
 	}
 	b := w.buf[offset-w.at:]
@@ -61,13 +66,12 @@ func (w *window) bytes(offset int64, want int) ([]byte, error) {
 
 // load fills the window from offset.
 func (w *window) load(offset int64, size int) error {
-	if cap(w.buf) < logWindow {
-		w.buf = make([]byte, 0, logWindow)
+	if cap(w.buf) < size {
+		w.buf = make([]byte, 0, size)
 	}
 	n, err := w.file.ReadAt(w.buf[:size], offset)
 	if err != nil && !errors.Is(err, io.EOF) {
-		w.buf = w.buf[:0]
-		w.at = offset
+		w.buf, w.at = w.buf[:0], offset
 		return failure("reading the log", err)
 	}
 	w.buf, w.at = w.buf[:n], offset
