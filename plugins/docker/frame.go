@@ -17,10 +17,13 @@ import (
 // record is one entry of a container's log: a line, or at most 16 KiB of a
 // long one, whose further pieces are records with the time of the first.
 type record struct {
-	at     int64 // Unix nanoseconds
+	at     int64 // Unix nanoseconds, or untimed
 	stream int   // 1 stdout, 2 stderr, as in Docker's frames
 	data   []byte
 }
+
+// untimed stands for the time of records that were asked for without.
+const untimed = 1
 
 // ends reports whether the record is the last of its line.
 func (r record) ends() bool { return len(r.data) > 0 && r.data[len(r.data)-1] == '\n' }
@@ -34,10 +37,12 @@ const (
 	maxFrameBytes = 64 << 20
 )
 
-// frames reads the records of a log stream in Docker's framing, asked for
-// with timestamps: 8 bytes of stream and size, a time, a blank, the text.
+// frames reads the records of a log stream in Docker's framing: 8 bytes of
+// stream and size, then the text, before it a time and a blank where they
+// were asked for.
 type frames struct {
 	r     *bufio.Reader
+	timed bool
 	used  int    // bytes of the record last given, still in r
 	large []byte // a record that does not fit r
 	clock clock
@@ -48,7 +53,9 @@ type frames struct {
 // first.
 func (f *frames) fail(err error) { f.err = err }
 
-func newFrames(r io.Reader) *frames { return &frames{r: bufio.NewReaderSize(r, frameBuffer)} }
+func newFrames(r io.Reader, timed bool) *frames {
+	return &frames{r: bufio.NewReaderSize(r, frameBuffer), timed: timed}
+}
 
 // next gives the next record, whose data is good until the call after. io.EOF
 // is an end between frames; within one it is io.ErrUnexpectedEOF.
@@ -97,6 +104,9 @@ func (f *frames) next() (record, error) {
 	}
 	if stream == 0 {
 		stream = 1 // stdin's echo, which Docker counts as stdout
+	}
+	if !f.timed {
+		return record{at: untimed, stream: stream, data: body}, nil
 	}
 	at, text, err := f.clock.cut(body)
 	if err != nil {

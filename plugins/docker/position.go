@@ -181,5 +181,5 @@ func (t *retrace) pass(r record) {
 
 // intact reports whether what was passed over is what was passed over before.
 func (t *retrace) intact() bool {
-	return t.records == t.to.records && t.bytes == t.to.bytes && (t.records == 0 || t.last == t.to.last)
+	return t.records == t.to.records && t.bytes == t.to.bytes && (t.last == t.to.last || t.to.last == untimed)
 }

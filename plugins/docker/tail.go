@@ -85,12 +85,13 @@ func (s *logSource) countLines(from int64) (lines int64, err error) {
 func (s *logSource) scan(o container.LogsOptions, show [3]bool, each func(record)) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
+	o.Timestamps = true
 	body, err := s.ask(ctx, o, show)
 	if err != nil {
 		return s.vanished(err)
 	}
 	defer body.Close()
-	f := newFrames(body)
+	f := newFrames(body, true)
 	for {
 		r, err := f.next()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
