@@ -237,9 +237,9 @@ func (k *checker) nearBackend(name string) string {
 }
 
 func (k *checker) match(path string, m *Match) {
-	checkBounds(k, path+".cpu_max", m.CPUMin, m.CPUMax)
-	checkBounds(k, path+".memory_max", m.MemoryMin, m.MemoryMax)
-	checkBounds(k, path+".gpus_max", m.GPUsMin, m.GPUsMax)
+	checkBounds(k, path, "cpu", m.CPUMin, m.CPUMax)
+	checkBounds(k, path, "memory", m.MemoryMin, m.MemoryMax)
+	checkBounds(k, path, "gpus", m.GPUsMin, m.GPUsMax)
 	for i := range m.Not {
 		not := fmt.Sprintf("%s.not[%d]", path, i)
 		if m.Not[i].empty() {
@@ -249,9 +249,9 @@ func (k *checker) match(path string, m *Match) {
 	}
 }
 
-func checkBounds[N int | int64 | float64](k *checker, path string, low, high *N) {
+func checkBounds[N int | int64 | float64](k *checker, path, field string, low, high *N) {
 	if low != nil && high != nil && *low > *high {
-		k.fail(path, fmt.Sprintf("the least is more than the most: %v and %v", *low, *high), "No request can match. Exchange the two.")
+		k.fail(path+"."+field+"_max", fmt.Sprintf("%[1]s_max is less than %[1]s_min", field), "No request lies between %v and %v.", *low, *high)
 	}
 }
 

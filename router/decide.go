@@ -105,6 +105,9 @@ func decide(rules []Rule, fallback *Rule, r *atom.EngineCreateRequest, health fu
 	}
 	for i := range rules {
 		rule := &rules[i]
+		if t == nil && !rule.Match.holds(v, nil) {
+			continue // nearly all rules of most decisions
+		}
 		matched, err := rule.matches(v, t)
 		if err != nil {
 			d := Decision{Rule: rule.Name, Rejected: fmt.Sprintf("its condition cannot be evaluated: %v", err)}
@@ -134,7 +137,7 @@ func (rule *Rule) matches(v *view, t *tracer) (bool, error) {
 	switch {
 	case t == nil:
 	case err != nil:
-		t.end(true, fmt.Sprintf("when %s cannot be evaluated: %v", rule.When, err))
+		t.end(true, fmt.Sprintf("when %s", rule.When))
 	case ok:
 		t.end(true, fmt.Sprintf("when %s holds", rule.When))
 	default:

@@ -7,6 +7,11 @@ import "strings"
 type imageForms struct {
 	forms [5]string
 	n     int
+	// ends are the forms that another one ends with: what looks for a text
+	// anywhere, or at the end, need not look at them.
+	ends [5]bool
+	// letters are those of all forms.
+	letters uint64
 }
 
 func (f *imageForms) list() []string { return f.forms[:f.n] }
@@ -19,6 +24,7 @@ func (f *imageForms) add(s string) {
 	}
 	f.forms[f.n] = s
 	f.n++
+	f.letters |= lettersOf(s)
 }
 
 // formsOf normalizes as container tools do: no registry is docker.io, no
@@ -47,7 +53,23 @@ func formsOf(image string) imageForms {
 	if domain == dockerHub {
 		f.add(strings.TrimPrefix(path, "library/") + tag + digest)
 	}
+	for i, form := range f.list() {
+		for _, other := range f.list() {
+			f.ends[i] = f.ends[i] || len(other) > len(form) && strings.HasSuffix(other, form)
+		}
+	}
 	return f
+}
+
+// match reports whether a pattern matches any form.
+func (f *imageForms) match(p *Pattern) bool {
+	inEnd := p.kind == patternSuffix || p.kind == patternWithin
+	for i := range f.n {
+		if !(inEnd && f.ends[i]) && p.match(f.forms[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 const dockerHub = "docker.io"

@@ -54,13 +54,13 @@ func (m *Match) Holds(r *atom.EngineCreateRequest) bool { return m.holds(viewOf(
 // condition that did not, or to all that did.
 func (m *Match) holds(v *view, why *reasons) bool {
 	r, spec := v.request, &v.request.Spec
-	return matchText(m.Name, "name", r.Name, why) &&
-		matchImage(m.Image, v, why) &&
-		matchText(m.Command, "command", v.command, why) &&
-		matchText(m.Entrypoint, "entrypoint", v.entrypoint, why) &&
-		matchText(m.User, "user", spec.User, why) &&
-		matchText(m.WorkDir, "workdir", spec.WorkDir, why) &&
-		matchText(m.Pull, "pull", v.pull, why) &&
+	return (len(m.Name) == 0 || matchText(m.Name, "name", r.Name, why)) &&
+		(len(m.Image) == 0 || matchImage(m.Image, v, why)) &&
+		(len(m.Command) == 0 || matchText(m.Command, "command", v.command, why)) &&
+		(len(m.Entrypoint) == 0 || matchText(m.Entrypoint, "entrypoint", v.entrypoint, why)) &&
+		(len(m.User) == 0 || matchText(m.User, "user", spec.User, why)) &&
+		(len(m.WorkDir) == 0 || matchText(m.WorkDir, "workdir", spec.WorkDir, why)) &&
+		(len(m.Pull) == 0 || matchText(m.Pull, "pull", v.pull, why)) &&
 		matchMap(m.Labels, "label", spec.Labels, true, why) &&
 		matchMap(m.Env, "env", spec.Env, false, why) &&
 		m.matchMounts(v, why) &&
@@ -90,17 +90,19 @@ func (w *reasons) String() string { return strings.Join(w.list, "; ") }
 // anyMatch returns the first pattern that matches s, or -1.
 func anyMatch(patterns []Pattern, s string) int {
 	for i := range patterns {
-		if patterns[i].Match(s) {
+		if patterns[i].match(s) {
 			return i
 		}
 	}
 	return -1
 }
 
+// anyOrNone reports whether a pattern matches s, or there is none.
+func anyOrNone(patterns []Pattern, s string) bool {
+	return len(patterns) == 0 || anyMatch(patterns, s) >= 0
+}
+
 func matchText(patterns []Pattern, field, s string, why *reasons) bool {
-	if len(patterns) == 0 {
-		return true
-	}
 	i := anyMatch(patterns, s)
 	if why == nil {
 		return i >= 0
@@ -113,19 +115,15 @@ func matchText(patterns []Pattern, field, s string, why *reasons) bool {
 }
 
 func matchImage(patterns []Pattern, v *view, why *reasons) bool {
-	if len(patterns) == 0 {
-		return true
-	}
 	for i := range patterns {
-		for _, form := range v.image.list() {
-			if !patterns[i].Match(form) {
-				continue
-			}
-			if why != nil {
-				why.add("image %s matches %q", excerpt(form), patterns[i])
-			}
-			return true
+		if p := &patterns[i]; p.letters&^v.image.letters != 0 || !v.image.match(p) {
+			continue
 		}
+		if why != nil {
+			form := slices.IndexFunc(v.image.list(), patterns[i].match)
+			why.add("image %s matches %q", excerpt(v.image.forms[form]), patterns[i])
+		}
+		return true
 	}
 	if why != nil {
 		why.fail("image %s matches %s", excerpt(v.request.Image), noneOf(patterns))
@@ -170,9 +168,7 @@ func (m *Match) matchMounts(v *view, why *reasons) bool {
 	}
 	for i := range v.mounts {
 		mount := &v.mounts[i]
-		if matchText(m.MountType, "", string(mount.Type), nil) &&
-			matchText(m.MountSource, "", mount.Source, nil) &&
-			matchText(m.MountTarget, "", mount.Target, nil) {
+		if anyOrNone(m.MountType, string(mount.Type)) && anyOrNone(m.MountSource, mount.Source) && anyOrNone(m.MountTarget, mount.Target) {
 			if why != nil {
 				why.add("mount %s matches %s", describeMount(*mount), m.mountPatterns())
 			}

@@ -27,6 +27,8 @@ type Pattern struct {
 	kind patternKind
 	// literal is what the common kinds look for.
 	literal string
+	// letters are those that a text must have to match; see lettersOf.
+	letters uint64
 	rest    *longPattern
 }
 
@@ -101,10 +103,37 @@ func ParsePattern(s string) (Pattern, error) {
 		literal.WriteRune(r)
 		runes = append(runes, r)
 	}
+	var p Pattern
 	if questions {
-		return Pattern{text: s, kind: patternRunes, rest: &longPattern{runes: runes}}, nil
+		p = Pattern{text: s, kind: patternRunes, rest: &longPattern{runes: runes}}
+	} else {
+		p = classify(s, append(parts, literal.String()))
 	}
-	return classify(s, append(parts, literal.String())), nil
+	for _, r := range runes {
+		if r >= 0 {
+			p.letters |= lettersOf(string(r))
+		}
+	}
+	return p, nil
+}
+
+// lettersOf is the set of the letters and digits in a text, one bit for each;
+// the other bytes share the bits that are left. A text without all of a glob's
+// letters does not match it, which decides most cases without a look at
+// either.
+func lettersOf(s string) uint64 {
+	var set uint64
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z':
+			set |= 1 << (c - 'a')
+		case '0' <= c && c <= '9':
+			set |= 1 << (26 + c - '0')
+		default:
+			set |= 1 << (36 + c%28)
+		}
+	}
+	return set
 }
 
 // classify finds the cheapest way to match a glob without '?'.
@@ -143,7 +172,10 @@ func (p Pattern) String() string { return p.text }
 func (p Pattern) Equal(q Pattern) bool { return p.text == q.text }
 
 // Match reports whether the pattern matches s.
-func (p Pattern) Match(s string) bool {
+func (p Pattern) Match(s string) bool { return p.match(s) }
+
+// match is Match without a copy of p: decisions ask it thousands of times.
+func (p *Pattern) match(s string) bool {
 	switch p.kind {
 	case patternExact:
 		return s == p.literal
@@ -159,9 +191,8 @@ func (p Pattern) Match(s string) bool {
 		return matchParts(p.rest.parts, s)
 	case patternRunes:
 		return matchRunes(p.rest.runes, s)
-	default:
-		return p.rest.regexp.MatchString(s)
 	}
+	return p.rest.regexp.MatchString(s)
 }
 
 // matchParts matches literals with a star between each two. Taking each at its

@@ -211,6 +211,10 @@ func (d *decoder) functionNames() []string {
 func (d *decoder) variable(t hcl.Traversal, vars map[string]cty.Type) {
 	name, r := t.RootName(), t[0].SourceRange()
 	if vars == nil {
+		if near := router.Nearest(name, []string{"true", "false"}); near != "" && len(t) == 1 {
+			d.fail(r, fmt.Sprintf("%q is no value", name), fmt.Sprintf("Did you mean %s?", near))
+			return
+		}
 		d.fail(t.SourceRange(), fmt.Sprintf("%q is no value", d.slice(t.SourceRange())), fmt.Sprintf("There are no variables here. A text stands in quotes: %q.", d.slice(t.SourceRange())))
 		return
 	}

@@ -41,7 +41,16 @@ func (d *decoder) parse() *hclsyntax.Body {
 		// Without a tree and a schema there are only names to go by.
 		d.source = s.hiding(likelySecrets(s.text))
 		for _, diag := range diags {
+			if diag.Summary == "Invalid multi-line string" && diag.Subject != nil {
+				// What follows is read as part of the text: one mistake, and
+				// many reports of it.
+				d.fail(*diag.Subject, "a text is not closed", "It ends with a quote (\") in the line it begins in. Write \\n for a line break.")
+				return nil
+			}
 			d.hcl(diag)
+		}
+		if bytes.HasPrefix(bytes.TrimSpace(s.text), []byte("{")) {
+			d.diags[0].Detail = "A config is HCL, and this looks like JSON."
 		}
 		return nil
 	}

@@ -24,24 +24,25 @@ func (d *decoder) rule(block *hclsyntax.Block, path string) router.Rule {
 		d.at(path+".name", block.LabelRanges[0])
 	}
 	d.misses(path+".name", before)
+	before = len(d.diags)
 	d.check(block.Body, "a rule", shape{
 		attributes: []string{"when", "reject", "backend", "duplicates"},
 		blocks:     []string{"match", "to"},
 		once:       []string{"match"},
 		unknown:    inMatch,
 	})
-	r := d.outcome(block.Body, path)
-	r.Name = name
-	before = len(d.diags)
+	var r router.Rule
 	if i := slices.IndexFunc(block.Body.Blocks, func(b *hclsyntax.Block) bool { return b.Type == "match" }); i >= 0 {
 		r.Match = d.match(block.Body.Blocks[i], path+".match")
 	}
 	if a := block.Body.Attributes["when"]; a != nil {
 		r.When = d.when(a)
 	}
-	if len(d.diags) > before {
-		// What was not understood must not be taken for a rule that
-		// matches more.
+	understood := len(d.diags) == before
+	d.outcome(block.Body, path, &r)
+	r.Name = name
+	if !understood {
+		// It must not be taken for a rule that matches more.
 		r.When = misread{path}
 		d.broken[path+".when"] = true
 	}
@@ -78,7 +79,8 @@ func (d *decoder) fallback(block *hclsyntax.Block) router.Rule {
 		},
 	})
 	before := len(d.diags)
-	r := d.outcome(block.Body, "default")
+	var r router.Rule
+	d.outcome(block.Body, "default", &r)
 	if r.Reject == "" && len(r.Tiers) == 0 && len(d.diags) == before {
 		d.fail(block.DefRange(), "the default leads nowhere", "Give it backend = \"…\" or reject = \"why\"; without a default block, what no rule matches is rejected.")
 	}
@@ -86,8 +88,7 @@ func (d *decoder) fallback(block *hclsyntax.Block) router.Rule {
 }
 
 // outcome decodes where a rule, or the default, leads.
-func (d *decoder) outcome(body *hclsyntax.Body, path string) router.Rule {
-	var r router.Rule
+func (d *decoder) outcome(body *hclsyntax.Body, path string, r *router.Rule) {
 	for _, a := range attributesOf(body) {
 		path := path + "." + a.Name
 		before := len(d.diags)
@@ -134,7 +135,6 @@ func (d *decoder) outcome(body *hclsyntax.Body, path string) router.Rule {
 		}
 		r.Tiers = append(r.Tiers, d.tier(b, fmt.Sprintf("%s.to[%d]", path, len(r.Tiers))))
 	}
-	return r
 }
 
 func (d *decoder) tier(block *hclsyntax.Block, path string) router.Tier {
@@ -199,19 +199,48 @@ func (d *decoder) when(a *hclsyntax.Attribute) router.Condition {
 	for name, t := range vars {
 		unknown[name] = cty.UnknownVal(t)
 	}
-	v, diags := a.Expr.Value(&hcl.EvalContext{Variables: unknown, Functions: c.calls})
+	ctx := &hcl.EvalContext{Variables: unknown, Functions: c.calls}
+	before := len(d.diags)
+	for _, e := range operands(a.Expr) {
+		// On their own, since an unknown left side hides what is wrong on
+		// the right.
+		_, diags := e.Value(ctx)
+		for _, diag := range diags {
+			d.hcl(diag)
+		}
+	}
+	if len(d.diags) > before {
+		return nil
+	}
+	v, diags := a.Expr.Value(ctx)
 	for _, diag := range diags {
 		d.hcl(diag)
 	}
-	switch {
+	switch t := v.Type(); {
 	case diags.HasErrors():
 		return nil
 	case v.IsNull():
 		d.fail(a.Expr.Range(), "when is true or false", "This is null.")
 		return nil
-	case v.Type() != cty.Bool && v.Type() != cty.DynamicPseudoType:
-		d.fail(a.Expr.Range(), "when is true or false", "This is "+typeName(v.Type())+".")
+	case t == cty.String:
+		d.fail(a.Expr.Range(), "when is true or false", "This is text. An expression stands without quotes.")
+		return nil
+	case t != cty.Bool && t != cty.DynamicPseudoType:
+		d.fail(a.Expr.Range(), "when is true or false", "This is "+typeName(t)+".")
 		return nil
 	}
 	return c
+}
+
+// operands are what && and || connect.
+func operands(expr hclsyntax.Expression) []hclsyntax.Expression {
+	switch e := expr.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return operands(e.Expression)
+	case *hclsyntax.BinaryOpExpr:
+		if e.Op == hclsyntax.OpLogicalAnd || e.Op == hclsyntax.OpLogicalOr {
+			return append(operands(e.LHS), operands(e.RHS)...)
+		}
+	}
+	return []hclsyntax.Expression{expr}
 }

@@ -43,13 +43,40 @@ const (
 	hiddenText = "(sensitive)"
 )
 
-// snippet is the first line of r as it is shown, and the columns of it that r
-// covers, counted from 0 in cells of a terminal; ok is false where there is
-// no such line.
-func (s *source) snippet(r hcl.Range) (line string, from, to int, ok bool) {
-	if s == nil || r.Start.Byte < 0 || r.Start.Byte > len(s.text) {
-		return "", 0, 0, false
+// maxLines is how many lines of a range are shown.
+const maxLines = 4
+
+// excerpt is a line as it is shown, and the columns of it that a range covers,
+// counted from 0 in cells of a terminal.
+type excerpt struct {
+	number   int
+	line     string
+	from, to int
+}
+
+// excerpts are the first lines of a range.
+func (s *source) excerpts(r hcl.Range) []excerpt {
+	if s == nil || len(s.text) == 0 || r.Start.Byte < 0 || r.Start.Byte > len(s.text) {
+		return nil
 	}
+	var list []excerpt
+	for n := range maxLines {
+		list = append(list, s.excerpt(r, r.Start.Line+n))
+		next := bytes.IndexByte(s.text[r.Start.Byte:], '\n') + 1
+		if next == 0 || r.Start.Byte+next >= r.End.Byte {
+			break
+		}
+		// The rest of the range goes on at what is not blank.
+		r.Start.Byte += next
+		for r.Start.Byte < r.End.Byte && (s.text[r.Start.Byte] == ' ' || s.text[r.Start.Byte] == '\t') {
+			r.Start.Byte++
+		}
+	}
+	return list
+}
+
+// excerpt is the line in which r starts.
+func (s *source) excerpt(r hcl.Range, number int) excerpt {
 	begin := bytes.LastIndexByte(s.text[:r.Start.Byte], '\n') + 1
 	end := len(s.text)
 	if i := bytes.IndexByte(s.text[r.Start.Byte:], '\n'); i >= 0 {
@@ -61,7 +88,7 @@ func (s *source) snippet(r hcl.Range) (line string, from, to int, ok bool) {
 	}
 	var b strings.Builder
 	column := 0
-	from, to = -1, -1
+	from, to := -1, -1
 	for i := begin; i < end; {
 		if from < 0 && i >= r.Start.Byte {
 			from = column
@@ -90,11 +117,12 @@ func (s *source) snippet(r hcl.Range) (line string, from, to int, ok bool) {
 	if from < 0 {
 		from = column
 	}
-	line = strings.TrimRight(b.String(), " ")
+	line := strings.TrimRight(b.String(), " ")
 	if to < 0 {
 		to = textWidth(line)
 	}
-	return crop(line, from, max(to, from+1))
+	e := excerpt{number, line, from, max(to, from+1)}
+	return e.crop()
 }
 
 // hiddenAt is where the hidden range around byte i ends, or i.
@@ -141,11 +169,11 @@ func textWidth(s string) int {
 }
 
 // crop leaves of a long line what is around the columns in question.
-func crop(line string, from, to int) (string, int, int, bool) {
-	if textWidth(line) <= maxWidth {
-		return line, from, to, true
+func (e excerpt) crop() excerpt {
+	if textWidth(e.line) <= maxWidth {
+		return e
 	}
-	left := max(0, from-maxWidth/3)
+	left := max(0, e.from-maxWidth/3)
 	var b strings.Builder
 	shift := 0
 	if left > 0 {
@@ -153,7 +181,7 @@ func crop(line string, from, to int) (string, int, int, bool) {
 		shift = 1
 	}
 	column, begin, used := 0, -1, 0
-	for _, c := range line {
+	for _, c := range e.line {
 		w := runeWidth(c)
 		if column >= left {
 			if begin < 0 {
@@ -168,6 +196,6 @@ func crop(line string, from, to int) (string, int, int, bool) {
 		}
 		column += w
 	}
-	from, to = from-begin+shift, to-begin+shift
-	return b.String(), from, min(to, shift+used+1), true
+	from, to := e.from-begin+shift, e.to-begin+shift
+	return excerpt{e.number, b.String(), from, min(to, shift+used+1)}
 }

@@ -47,19 +47,25 @@ func (ds Diagnostics) WriteText(w io.Writer, color bool) error {
 			kind, mark = style(styleWarning, "Warning:"), styleWarning
 		}
 		fmt.Fprintf(out, "%s %s\n", kind, style(styleBold, d.Summary))
-		line, from, to, shown := d.source.snippet(d.Range)
-		if shown && len(d.source.text) > 0 {
+		lines := d.source.excerpts(d.Range)
+		if len(lines) == 0 {
+			fmt.Fprintf(out, "  on %s\n", d.Range.Filename)
+		} else {
 			in := ""
 			if d.in != "" {
 				in = ", in " + d.in
 			}
-			number := strconv.Itoa(d.Range.Start.Line)
-			blank := strings.Repeat(" ", len(number))
-			fmt.Fprintf(out, "  on %s line %s%s:\n\n", d.Range.Filename, number, in)
-			fmt.Fprintf(out, "    %s\n", strings.TrimRight(style(styleFaint, number+" |")+" "+line, " "))
-			fmt.Fprintf(out, "    %s %s%s\n", style(styleFaint, blank+" |"), strings.Repeat(" ", from), style(mark, strings.Repeat("^", to-from)))
-		} else {
-			fmt.Fprintf(out, "  on %s\n", d.Range.Filename)
+			fmt.Fprintf(out, "  on %s line %d%s:\n\n", d.Range.Filename, d.Range.Start.Line, in)
+		}
+		margin := 0
+		if len(lines) > 0 {
+			margin = len(strconv.Itoa(lines[len(lines)-1].number))
+		}
+		for _, l := range lines {
+			number := fmt.Sprintf("%*d |", margin, l.number)
+			fmt.Fprintf(out, "    %s\n", strings.TrimRight(style(styleFaint, number)+" "+l.line, " "))
+			fmt.Fprintf(out, "    %s %s%s\n", style(styleFaint, strings.Repeat(" ", margin)+" |"),
+				strings.Repeat(" ", l.from), style(mark, strings.Repeat("^", l.to-l.from)))
 		}
 		if d.Detail != "" {
 			fmt.Fprintln(out)

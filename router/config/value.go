@@ -190,7 +190,7 @@ func (d *decoder) patterns(name string, items []item) []router.Pattern {
 func (d *decoder) boolean(a *hclsyntax.Attribute) (is, ok bool) {
 	v, ok := d.value(a.Expr)
 	if ok && v.Type() != cty.Bool {
-		d.fail(a.Expr.Range(), a.Name+" is true or false", "This is "+valueName(v)+".")
+		d.fail(a.Expr.Range(), a.Name+" is true or false", "This is "+valueName(v)+"."+unquoted(v))
 		return false, false
 	}
 	return ok && v.True(), ok
@@ -199,7 +199,7 @@ func (d *decoder) boolean(a *hclsyntax.Attribute) (is, ok bool) {
 // whole is an attribute, or an entry of a map, that is a whole number.
 func (d *decoder) whole(name string, i item) (int, bool) {
 	if i.value.IsNull() || i.value.Type() != cty.Number {
-		d.fail(i.r, name+" is a whole number", "This is "+valueName(i.value)+".")
+		d.fail(i.r, name+" is a whole number", "This is "+valueName(i.value)+"."+unquoted(i.value))
 		return 0, false
 	}
 	n, exact := i.value.AsBigFloat().Int64()
@@ -256,6 +256,14 @@ func valueName(v cty.Value) string {
 		return "null"
 	}
 	return typeName(v.Type())
+}
+
+// unquoted helps where quotes are too many.
+func unquoted(v cty.Value) string {
+	if v.IsNull() || v.Type() != cty.String {
+		return ""
+	}
+	return " It stands without quotes."
 }
 
 // sentence makes one of an error's text.

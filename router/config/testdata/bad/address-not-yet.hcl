@@ -1,0 +1,5 @@
+backend "docker" {
+  plugin  = "docker"
+  address = "unix:///run/edge.sock"
+}
+default { backend = "docker" }

@@ -1,0 +1,9 @@
+backend "docker" {
+  plugin  = "docker"
+  aliases = ["whale"]
+}
+default { backend = "whale" }
+rule "x" {
+  match { name = "x" }
+  backend = "docker"
+}

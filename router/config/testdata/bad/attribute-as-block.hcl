@@ -1,0 +1,16 @@
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+
+rule "cuda" {
+  match {
+    labels {
+      team = "ml"
+    }
+  }
+  backend = "docker"
+}
+rule "g" {
+  match { image = "gpu/*" }
+  backend = "gpu"
+}
+default { backend = "docker" }

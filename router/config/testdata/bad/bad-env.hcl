@@ -1,0 +1,5 @@
+backend "docker" {
+  plugin = "docker"
+  env    = ["HTTPS_PROXY=http://x", ""]
+}
+default { backend = "docker" }

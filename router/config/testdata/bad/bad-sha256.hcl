@@ -1,0 +1,5 @@
+backend "docker" {
+  plugin = "docker"
+  sha256 = "abc123"
+}
+default { backend = "docker" }

@@ -1,0 +1,8 @@
+﻿ownr = "x"
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+rule "g" {
+  match { image = "gpu/*" }
+  backend = "gpu"
+}
+default { backend = "docker" }

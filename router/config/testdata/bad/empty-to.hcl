@@ -1,0 +1,16 @@
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+
+rule "cuda" {
+  match { name = "x" }
+  to {
+  }
+  to {
+    backends = {}
+  }
+}
+rule "g" {
+  match { image = "gpu/*" }
+  backend = "gpu"
+}
+default { backend = "docker" }

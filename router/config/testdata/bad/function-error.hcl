@@ -1,0 +1,9 @@
+owner = regex("(", "x")
+plugin_dir = lookup({ a = "x" }, "a")
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+rule "g" {
+  match { image = "gpu/*" }
+  backend = "gpu"
+}
+default { backend = "docker" }

@@ -1,0 +1,6 @@
+backend "docker" {
+  plugin = "docker"
+  config {
+    password = "hunter2
+  }
+}

@@ -1,0 +1,7 @@
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+rule "cuda" {
+  match {
+    image = ["a", "b"
+  }
+}

@@ -1,0 +1,13 @@
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+
+rule "cuda" {
+	to {
+		backends = {	gpuu = 1 }
+	}
+}
+rule "g" {
+  match { image = "gpu/*" }
+  backend = "gpu"
+}
+default { backend = "docker" }

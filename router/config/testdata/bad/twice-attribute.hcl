@@ -1,0 +1,9 @@
+owner = "a"
+owner = "b"
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+rule "g" {
+  match { image = "gpu/*" }
+  backend = "gpu"
+}
+default { backend = "docker" }

@@ -1,0 +1,4 @@
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+rule "cuda" {
+  backend = "docker"

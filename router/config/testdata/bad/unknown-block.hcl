@@ -1,0 +1,11 @@
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+rule "g" {
+  match { image = "gpu/*" }
+  backend = "gpu"
+}
+default { backend = "docker" }
+listen "unix" {
+  path = "/run/x.sock"
+}
+backends "x" {}

@@ -1,0 +1,3 @@
+backend "docker" { plugin = "docker" }
+backend "gpu" { plugin = "kube" }
+default { backend = "docker" }

@@ -1,0 +1,8 @@
+owner = 7
+backend "docker" {
+  plugin    = ["docker"]
+  max_atoms = "many"
+  drain     = "yes"
+  retention = 24
+}
+default { backend = "docker" }
