@@ -257,16 +257,18 @@ func labelRules1000(t testing.TB) []Rule {
 		}}
 	}
 	rules[999].Match = Match{Labels: map[string][]Pattern{"team": patternList(t, "ml*")}}
-	return rules
+	return prepared(rules)
 }
 
 func TestDecideAllocatesNothingPerRule(t *testing.T) {
-	rules, r := rules1000(t), request()
+	r := request()
 	count := func(rules []Rule) float64 {
 		return testing.AllocsPerRun(50, func() { decide(rules, &Rule{}, r, healthy, false) })
 	}
-	if one, all := count(rules[999:]), count(rules); all != one {
-		t.Errorf("1 rule: %v allocations, 1000 rules: %v", one, all)
+	for name, rules := range map[string][]Rule{"images": rules1000(t), "labels": labelRules1000(t)} {
+		if one, all := count(rules[999:]), count(rules); all != one {
+			t.Errorf("%s: 1 rule: %v allocations, 1000 rules: %v", name, one, all)
+		}
 	}
 }
 

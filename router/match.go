@@ -2,7 +2,6 @@ package router
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,6 +19,25 @@ type view struct {
 	entrypoint string
 	pull       string
 	mounts     []container.Mount // paths cleaned
+	labels     lastValue
+	env        lastValue
+}
+
+// lastValue is a map that remembers the key it was asked for last: rules that
+// follow one another ask for the same.
+type lastValue struct {
+	in    map[string]string
+	key   string
+	value string
+	ok    bool
+}
+
+func (l *lastValue) get(key string) (string, bool) {
+	if l.key != key || key == "" {
+		l.key = key
+		l.value, l.ok = l.in[key]
+	}
+	return l.value, l.ok
 }
 
 func viewOf(r *atom.EngineCreateRequest) *view {
@@ -30,6 +48,8 @@ func viewOf(r *atom.EngineCreateRequest) *view {
 		entrypoint: strings.Join(r.Spec.Entrypoint, " "),
 		pull:       string(r.Spec.PullPolicy),
 		mounts:     slices.Clone(r.Spec.Mounts),
+		labels:     lastValue{in: r.Spec.Labels},
+		env:        lastValue{in: r.Spec.Env},
 	}
 	if v.pull == "" {
 		v.pull = string(container.PullIfNotPresent)
@@ -61,8 +81,7 @@ func (m *Match) holds(v *view, why *reasons) bool {
 		(len(m.User) == 0 || matchText(m.User, "user", spec.User, why)) &&
 		(len(m.WorkDir) == 0 || matchText(m.WorkDir, "workdir", spec.WorkDir, why)) &&
 		(len(m.Pull) == 0 || matchText(m.Pull, "pull", v.pull, why)) &&
-		matchMap(m.Labels, "label", spec.Labels, true, why) &&
-		matchMap(m.Env, "env", spec.Env, false, why) &&
+		m.matchKeys(v, why) &&
 		m.matchMounts(v, why) &&
 		matchBounds("cpu", spec.Resources.CPU, m.CPUMin, m.CPUMax, why) &&
 		matchBounds("memory", spec.Resources.Memory, m.MemoryMin, m.MemoryMax, why) &&
@@ -131,31 +150,41 @@ func matchImage(patterns []Pattern, v *view, why *reasons) bool {
 	return false
 }
 
-// matchMap asks for keys. Values of env may be secrets and are not shown.
-func matchMap(want map[string][]Pattern, field string, have map[string]string, show bool, why *reasons) bool {
-	if why == nil {
-		for key, patterns := range want {
-			if value, ok := have[key]; !ok || anyMatch(patterns, value) < 0 {
-				return false
-			}
-		}
+// matchKeys asks for labels and env. Values of env may be secrets and are not
+// shown.
+func (m *Match) matchKeys(v *view, why *reasons) bool {
+	if len(m.Labels)+len(m.Env) == 0 {
 		return true
 	}
-	for _, key := range slices.Sorted(maps.Keys(want)) {
-		patterns := want[key]
-		value, ok := have[key]
-		i := anyMatch(patterns, value)
+	sorted := m.sorted
+	if sorted == nil {
+		sorted = &sortedKeys{sortKeys(m.Labels), sortKeys(m.Env)}
+	}
+	return matchMap(sorted.labels, "label", &v.labels, true, why) && matchMap(sorted.env, "env", &v.env, false, why)
+}
+
+func matchMap(want []keyPatterns, field string, have *lastValue, show bool, why *reasons) bool {
+	for i := range want {
+		key, patterns := want[i].key, want[i].patterns
+		value, ok := have.get(key)
+		match := -1
+		if ok {
+			match = anyMatch(patterns, value)
+		}
 		switch {
+		case why == nil && match < 0:
+			return false
+		case why == nil:
 		case !ok:
 			return why.fail("%s %q is not set", field, key)
-		case i < 0 && show:
+		case match < 0 && show:
 			return why.fail("%s %q is %s, which matches %s", field, key, excerpt(value), noneOf(patterns))
-		case i < 0:
+		case match < 0:
 			return why.fail("%s %q matches %s", field, key, noneOf(patterns))
 		case show:
-			why.add("%s %q is %s, which matches %q", field, key, excerpt(value), patterns[i])
+			why.add("%s %q is %s, which matches %q", field, key, excerpt(value), patterns[match])
 		default:
-			why.add("%s %q matches %q", field, key, patterns[i])
+			why.add("%s %q matches %q", field, key, patterns[match])
 		}
 	}
 	return true

@@ -76,4 +76,7 @@ type Match struct {
 	GPUsMin, GPUsMax     *int
 	// Not lists what must not hold.
 	Not []Match
+
+	// sorted is Labels and Env as prepared made them.
+	sorted *sortedKeys
 }
