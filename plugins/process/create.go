@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -181,7 +182,11 @@ func fill(dir string, m meta) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := writeJSON(dir, metaFile, m); err != nil {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, metaFile), text, 0o600); err != nil {
 		return err
 	}
 	if err := syscall.Mkfifo(filepath.Join(dir, ctlFile), 0o600); err != nil {

@@ -41,6 +41,9 @@
 // Neither the command nor the environment is ever written to disk: the shim
 // has them from a pipe.
 //
+// A service manager that kills every process of a service when it stops that
+// (systemd's default) takes the atoms along; KillMode=process leaves them.
+//
 // # What a job gets
 //
 // PATH and HOME of the engine's own process, and Spec.Env, which wins;

@@ -257,7 +257,7 @@ func TestHalfMade(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		followed := make(chan string, 1)
-		go func() { followed <- logs(t, e, atom.EngineLogsRequest{ID: a.ID}) }()
+		go func() { followed <- logs(t, e, atom.EngineLogsRequest{ID: a.ID, Tail: atom.TailNone}) }()
 		if got := logs(t, e, atom.EngineLogsRequest{ID: a.ID, NoFollow: true}); got != "" {
 			t.Errorf("output %q", got)
 		}
@@ -506,13 +506,8 @@ func TestCreateCancelled(t *testing.T) {
 // TestWithoutNotifier waits and follows where the system notifies of nothing.
 func TestWithoutNotifier(t *testing.T) {
 	e := newEngine(t, t.TempDir())
-	e.watch.notify.close()
-	e.watch.notify = noNotifier{}
-	close(e.watch.closed)
-	e.watch.done.Wait()
-	e.watch.closed, e.watch.tick = make(chan struct{}), pollTick
-	e.watch.done.Add(1)
-	go e.watch.run() // owned by e.watch, as the one it replaces
+	e.watch.close()
+	e.watch = newWatcher(noNotifier{})
 	a := create(t, e, sh("echo a; sleep 0.1; echo b"))
 	if got := logs(t, e, atom.EngineLogsRequest{ID: a.ID}); got != "a\nb\n" {
 		t.Errorf("got %q", got)

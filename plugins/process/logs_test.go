@@ -346,7 +346,7 @@ func TestFullDisk(t *testing.T) {
 	if got, err := tryLogs(t, e, atom.EngineLogsRequest{ID: a.ID}); got != "a\n" || !errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got := get(t, e, a.ID); got.Result != atom.Success {
+	if got := get(t, e, a.ID); got.Result != atom.Success || !strings.HasPrefix(got.Message, "its output is not whole: ") {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -385,6 +385,29 @@ func TestExactBytes(t *testing.T) {
 func sum(b []byte) string {
 	s := sha256.Sum256(b)
 	return hex.EncodeToString(s[:4])
+}
+
+func TestTimesOfRecords(t *testing.T) {
+	e := newEngine(t, t.TempDir())
+	a := create(t, e, sh("echo one; sleep 0.02; echo two; sleep 0.02; echo three"))
+	end := wait(t, e, a.ID)
+	all := chunks(t, e, atom.EngineLogsRequest{ID: a.ID, Timestamps: true})
+	last := a.CreatedAt
+	for _, chunk := range all {
+		if chunk.Time.Before(last) || chunk.Time.After(end.StoppedAt) {
+			t.Errorf("%q at %v, after %v, of an atom that lived from %v to %v", chunk.Data, chunk.Time, last, a.CreatedAt, end.StoppedAt)
+		}
+		last = chunk.Time
+	}
+	if len(all) != 3 {
+		t.Fatalf("got %s", text(all))
+	}
+	if got := logs(t, e, atom.EngineLogsRequest{ID: a.ID, Since: all[1].Time}); got != "two\nthree\n" {
+		t.Errorf("since its time: %q", got)
+	}
+	if got := logs(t, e, atom.EngineLogsRequest{ID: a.ID, Since: all[1].Time.Add(1)}); got != "three\n" {
+		t.Errorf("since just after: %q", got)
+	}
 }
 
 func TestLogsOfRunningAtom(t *testing.T) {

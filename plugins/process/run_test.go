@@ -3,7 +3,10 @@
 package process
 
 import (
+	"errors"
+	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -97,6 +100,9 @@ func TestStartupFailure(t *testing.T) {
 
 func TestJobSeesNothingOfUs(t *testing.T) {
 	// What a plugin does about signals must not reach the job.
+	ignored := []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGTSTP}
+	signal.Ignore(ignored...)
+	defer signal.Reset(ignored...)
 	leak, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -384,6 +390,35 @@ func TestDelete(t *testing.T) {
 		if entries, err := os.ReadDir(filepath.Join(e.store.root, dir)); err != nil || len(entries) > 0 {
 			t.Errorf("%s holds %v, %v", dir, entries, err)
 		}
+	}
+}
+
+// TestShimHoldsNothingOfOurs: whoever waits for the end of a plugin's pipe must
+// not wait for its atoms.
+func TestShimHoldsNothingOfOurs(t *testing.T) {
+	var pipe [2]int
+	if err := syscall.Pipe(pipe[:]); err != nil { // not close-on-exec
+		t.Fatal(err)
+	}
+	r, w := os.NewFile(uintptr(pipe[0]), "r"), os.NewFile(uintptr(pipe[1]), "w")
+	defer r.Close()
+	e := newEngine(t, t.TempDir())
+	a := create(t, e, sh("sleep 1000"))
+	w.Close()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.Read(make([]byte, 1))
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("somebody holds our pipe")
+		_ = e.Delete(&atom.EngineDeleteRequest{ID: a.ID, Force: true})
+		<-ended
 	}
 }
 

@@ -113,6 +113,9 @@ func (v *view) info() atom.Info {
 		info.Result = atom.Exit{Code: v.exit.Code, NeverStarted: v.exit.NeverStarted}.Result()
 		info.ExitCode = v.exit.Code
 		info.Message = v.exit.Message
+		if v.exit.LogError != "" && !v.exit.Lost {
+			info.Message = strings.TrimPrefix(info.Message+"; its output is not whole: "+v.exit.LogError, "; ")
+		}
 		info.StoppedAt = time.Unix(0, v.exit.Time).UTC()
 	}
 	return info
@@ -128,12 +131,18 @@ func openStore(root string) (*store, error) {
 	if err := os.MkdirAll(filepath.Join(root, tmpDir), 0o700); err != nil {
 		return nil, &atom.FieldError{Field: "state_dir", Reason: "cannot be used: " + err.Error()}
 	}
-	probe, err := os.MkdirTemp(filepath.Join(root, tmpDir), "del-")
+	probe, err := os.MkdirTemp(filepath.Join(root, tmpDir), "new-")
 	if err != nil {
 		return nil, &atom.FieldError{Field: "state_dir", Reason: "cannot be written: " + err.Error()}
 	}
-	if err := os.Remove(probe); err != nil {
-		return nil, &atom.FieldError{Field: "state_dir", Reason: "cannot be written: " + err.Error()}
+	defer os.RemoveAll(probe)
+	if err := syscall.Mkfifo(filepath.Join(probe, ctlFile), 0o600); err != nil {
+		return nil, &atom.FieldError{Field: "state_dir", Reason: "its file system holds no FIFOs: " + err.Error()}
+	}
+	if lock, err := tryLock(probe, syscall.LOCK_EX); err != nil {
+		return nil, &atom.FieldError{Field: "state_dir", Reason: "its file system has no locks: " + err.Error()}
+	} else if lock != nil {
+		lock.Close()
 	}
 	s.sweep()
 	return s, nil

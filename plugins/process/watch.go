@@ -14,7 +14,7 @@ import (
 // says only "look"; a needless one is harmless.
 type watcher struct {
 	notify notifier
-	tick   time.Duration
+	poll   chan struct{} // there is somebody to poll for
 
 	mu     sync.Mutex
 	subs   map[*subscription]struct{}
@@ -25,8 +25,9 @@ type watcher struct {
 // notifier is the system's own notification of changes.
 type notifier interface {
 	// add begins to call sub.wake when the path changes; kind says what to
-	// look for. A path that cannot be watched is left to the tick.
-	add(sub *subscription, path string, kind watchKind)
+	// look for. It reports false where the path cannot be watched, because
+	// it has gone or because there are too many watches.
+	add(sub *subscription, path string, kind watchKind) bool
 	// remove ends it.
 	remove(sub *subscription)
 	// close ends all of it and waits for its goroutines.
@@ -43,13 +44,21 @@ const (
 // subscription is one waiter's.
 type subscription struct {
 	w *watcher
+	// polled has the subscription woken at every pollTick, under w.mu.
+	polled bool
 	// C holds a token when there is reason to look again.
 	C chan struct{}
 }
 
-func newWatcher() *watcher {
-	w := &watcher{subs: make(map[*subscription]struct{}), closed: make(chan struct{})}
-	w.notify, w.tick = newNotifier()
+const (
+	// pollTick is how often those look whom nothing notifies.
+	pollTick = 50 * time.Millisecond
+	// backstop is how often all others look regardless.
+	backstop = 2 * time.Second
+)
+
+func newWatcher(n notifier) *watcher {
+	w := &watcher{notify: n, subs: make(map[*subscription]struct{}), poll: make(chan struct{}, 1), closed: make(chan struct{})}
 	w.done.Add(1)
 	go w.run() // owned by w; ended by close
 	return w
@@ -57,14 +66,22 @@ func newWatcher() *watcher {
 
 func (w *watcher) run() {
 	defer w.done.Done()
-	ticker := time.NewTicker(w.tick)
-	defer ticker.Stop()
+	all := time.NewTicker(backstop)
+	defer all.Stop()
+	var polled <-chan time.Time // runs only while somebody needs it
 	for {
 		select {
 		case <-w.closed:
 			return
-		case <-ticker.C:
-			w.wakeAll()
+		case <-all.C:
+			w.wake(false)
+		case <-w.poll:
+			polled = time.After(pollTick)
+		case <-polled:
+			polled = nil
+			if w.wake(true) {
+				polled = time.After(pollTick)
+			}
 		}
 	}
 }
@@ -78,12 +95,19 @@ func (w *watcher) subscribe() *subscription {
 	return sub
 }
 
-func (w *watcher) wakeAll() {
+// wake wakes all, or only those who are polled for, and reports whether there
+// were any.
+func (w *watcher) wake(onlyPolled bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	any := false
 	for sub := range w.subs {
-		sub.wake()
+		if sub.polled || !onlyPolled {
+			sub.wake()
+			any = true
+		}
 	}
+	return any
 }
 
 // close ends the watcher's goroutines. Idempotent is its engine's Close.
@@ -95,7 +119,18 @@ func (w *watcher) close() {
 
 // add watches a path too. What changed before add returned is not told: look
 // after it.
-func (s *subscription) add(path string, kind watchKind) { s.w.notify.add(s, path, kind) }
+func (s *subscription) add(path string, kind watchKind) {
+	if s.w.notify.add(s, path, kind) {
+		return
+	}
+	s.w.mu.Lock()
+	s.polled = true
+	s.w.mu.Unlock()
+	select {
+	case s.w.poll <- struct{}{}:
+	default:
+	}
+}
 
 func (s *subscription) wake() {
 	select {

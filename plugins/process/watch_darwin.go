@@ -1,5 +1,3 @@
 package process
 
-import "time"
-
-func newNotifier() (notifier, time.Duration) { return noNotifier{}, pollTick }
+func newNotifier() notifier { return noNotifier{} }

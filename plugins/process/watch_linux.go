@@ -25,12 +25,12 @@ type inotify struct {
 	done   sync.WaitGroup
 }
 
-// newNotifier returns inotify, and how often to look regardless; without
-// inotify (the user has too many instances) that alone has to do.
-func newNotifier() (notifier, time.Duration) {
+// newNotifier returns inotify, or where the user has too many instances of it,
+// nothing.
+func newNotifier() notifier {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return noNotifier{}, pollTick
+		return noNotifier{}
 	}
 	n := &inotify{
 		file:  os.NewFile(uintptr(fd), "inotify"),
@@ -41,10 +41,10 @@ func newNotifier() (notifier, time.Duration) {
 	}
 	n.done.Add(1)
 	go n.run() // owned by n; ended by close
-	return n, 2 * time.Second
+	return n
 }
 
-func (n *inotify) add(sub *subscription, path string, kind watchKind) {
+func (n *inotify) add(sub *subscription, path string, kind watchKind) bool {
 	mask := uint32(unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_ONLYDIR)
 	if kind == watchLog {
 		mask = unix.IN_MODIFY
@@ -52,11 +52,11 @@ func (n *inotify) add(sub *subscription, path string, kind watchKind) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return
+		return false
 	}
 	wd, err := unix.InotifyAddWatch(n.fd, path, mask)
 	if err != nil {
-		return // the tick has to do
+		return false
 	}
 	id := int32(wd)
 	if n.subs[id] == nil {
@@ -64,6 +64,7 @@ func (n *inotify) add(sub *subscription, path string, kind watchKind) {
 	}
 	n.subs[id][sub] = struct{}{}
 	n.paths[sub] = append(n.paths[sub], id)
+	return true
 }
 
 func (n *inotify) remove(sub *subscription) {
