@@ -331,7 +331,7 @@ func TestFullDisk(t *testing.T) {
 	outW.Close()
 	errW.Close()
 	rec.drain(10 * time.Second)
-	size, err := rec.close()
+	size, _, err := rec.close()
 	if size != 0 || err == nil || !strings.Contains(err.Error(), "no space left on device") {
 		t.Errorf("got %d, %v", size, err)
 	}

@@ -107,12 +107,13 @@ func (r *recorder) drain(bound time.Duration) {
 	}
 }
 
-// close returns how long the log is, and why it is not whole where it is not.
-func (r *recorder) close() (int64, error) {
+// close returns how long the log is, the time of its last record, and why it
+// is not whole where it is not.
+func (r *recorder) close() (size, last int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.file.Close(); r.err == nil {
 		r.err = err
 	}
-	return r.offset, r.err
+	return r.offset, r.last, r.err
 }

@@ -320,8 +320,10 @@ func (s *shim) readCommands() {
 
 // finish records the end, last of all, and lets go of the atom.
 func (s *shim) finish(e exit) {
-	size, logErr := s.log.close()
+	size, last, logErr := s.log.close()
 	e.LogBytes = size
+	// Its last words may have been read a moment after its death was seen.
+	e.Time = max(e.Time, last)
 	if logErr != nil {
 		e.LogError = logErr.Error()
 	}
