@@ -1,0 +1,2 @@
+// Package atomtest is the exam that every engine passes.
+package atomtest
