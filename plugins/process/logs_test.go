@@ -48,8 +48,8 @@ func stopped(t *testing.T, e *Engine, entries []entry) (atom.Info, *view) {
 	code := 0
 	err = errors.Join(
 		os.WriteFile(filepath.Join(v.dir, logFile), log, 0o600),
-		writeJSON(v.dir, startedFile, started{PID: 1, Time: 1}),
-		writeJSON(v.dir, exitFile, exit{Code: &code, Time: 2, LogBytes: int64(len(log))}),
+		writeJSON(v.dir, startedFile, started{ID: a.ID, PID: 1, Time: 1}),
+		writeJSON(v.dir, exitFile, exit{ID: a.ID, Code: &code, Time: 2, LogBytes: int64(len(log))}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -340,7 +340,7 @@ func TestFullDisk(t *testing.T) {
 	a, v := stopped(t, e, []entry{{atom.Stdout, 1, "a\n"}})
 	code := 0
 	path := filepath.Join(v.dir, exitFile)
-	if err := errors.Join(os.Remove(path), writeJSON(v.dir, exitFile, exit{Code: &code, Time: 1, LogBytes: headerBytes + 2 + trailerBytes, LogError: err.Error()})); err != nil {
+	if err := errors.Join(os.Remove(path), writeJSON(v.dir, exitFile, exit{ID: a.ID, Code: &code, Time: 1, LogBytes: headerBytes + 2 + trailerBytes, LogError: err.Error()})); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := tryLogs(t, e, atom.EngineLogsRequest{ID: a.ID}); got != "a\n" || !errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), "no space left") {

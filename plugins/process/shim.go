@@ -228,7 +228,7 @@ func (s *shim) startJob() error {
 	s.log.follow(outR, errR)
 	// Without this record the atom would look as if it had never got so
 	// far, so it too has to be there before anyone hears of the job.
-	st := started{PID: pid, Time: time.Now().UnixNano()}
+	st := started{ID: s.id, PID: pid, Time: time.Now().UnixNano()}
 	st.Ticks, st.Boot = identity(pid)
 	if err := writeJSON(s.order.Dir, startedFile, st); err != nil {
 		killGroup(pid, syscall.SIGKILL)
@@ -321,7 +321,7 @@ func (s *shim) readCommands() {
 // finish records the end, last of all, and lets go of the atom.
 func (s *shim) finish(e exit) {
 	size, last, logErr := s.log.close()
-	e.LogBytes = size
+	e.ID, e.LogBytes = s.id, size
 	// Its last words may have been read a moment after its death was seen.
 	e.Time = max(e.Time, last)
 	if logErr != nil {

@@ -111,7 +111,7 @@ func (s *store) cancel(v *view) (bool, error) {
 	if _, err := os.Stat(filepath.Join(v.dir, logFile)); err == nil {
 		return false, nil
 	}
-	err = writeJSON(v.dir, exitFile, exit{NeverStarted: true, Time: time.Now().UnixNano(), Message: "stopped before it was started"})
+	err = writeJSON(v.dir, exitFile, exit{ID: v.meta.ID, NeverStarted: true, Time: time.Now().UnixNano(), Message: "stopped before it was started"})
 	if err != nil {
 		return false, failure("recording the stop", err)
 	}
