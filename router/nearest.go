@@ -5,8 +5,8 @@ import "strings"
 // Nearest returns the name that someone who wrote name is likely to have
 // meant, and "" where none is near. It is for "did you mean".
 func Nearest(name string, names []string) string {
-	// A third of the name may be wrong, and never all of it.
-	best, most := "", min(3, len(name)/3+1)
+	// A third of the name may be wrong, and one character of a short one.
+	best, most := "", min(3, max(1, len(name)/3))
 	for _, n := range names {
 		if d := distance(strings.ToLower(name), strings.ToLower(n)); d <= most && d < len(name) && d < len(n) {
 			best, most = n, d-1

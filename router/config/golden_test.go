@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // golden compares what was got with a file, or writes it.
-func golden(t *testing.T, path string, got []byte) {
+func golden(t testing.TB, path string, got []byte) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(path, got, 0o644); err != nil {
@@ -32,7 +32,7 @@ func golden(t *testing.T, path string, got []byte) {
 	}
 }
 
-func render(t *testing.T, ds Diagnostics, color bool) []byte {
+func render(t testing.TB, ds Diagnostics, color bool) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := ds.WriteText(&b, color); err != nil {

@@ -2,14 +2,13 @@ package config
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
@@ -18,9 +17,12 @@ import (
 	"github.com/atom-router/atom-router/router"
 )
 
-// settings is a backend's config block. It implements router.Settings, and is
-// immutable.
+// settings is a backend's config block. It implements router.Settings.
 type settings struct {
+	// schema is that of the last Decode, by which Explain knows what is
+	// sensitive. It may be called from any number of goroutines.
+	schema atomic.Pointer[plugin.Schema]
+
 	decoder *decoder
 	in      string
 	// block is nil where the backend has no config; header is then that of
@@ -40,6 +42,7 @@ func (s *settings) fresh(schema plugin.Schema) *decoder {
 
 // Decode implements router.Settings. Its error is Diagnostics.
 func (s *settings) Decode(schema plugin.Schema) ([]byte, error) {
+	s.schema.Store(&schema)
 	d := s.fresh(schema)
 	object := d.object(s.body, s.header, "the config", schema)
 	if err := d.diags.sorted().err(); err != nil {
@@ -55,9 +58,13 @@ func (s *settings) Explain(err error) error {
 	if len(fields) == 0 {
 		return err
 	}
-	// Which values are sensitive is not known here, so none is shown.
-	d := newDecoder(s.decoder.source.hiding(secrets(s.body, plugin.Schema{}, true)))
-	d.in = s.in
+	var d *decoder
+	if schema := s.schema.Load(); schema != nil {
+		d = s.fresh(*schema)
+	} else {
+		d = newDecoder(s.decoder.source.hiding(secrets(s.body, plugin.Schema{}, true)))
+		d.in = s.in
+	}
 	for _, f := range fields {
 		r, found := locate(s.body, s.header, f.Field)
 		summary := f.Reason
@@ -73,24 +80,19 @@ func (s *settings) Explain(err error) error {
 
 // object decodes a body by its schema into what JSON makes an object of.
 func (d *decoder) object(body *hclsyntax.Body, header hcl.Range, what string, schema plugin.Schema) map[string]any {
-	var names, once []string
-	for _, a := range schema.Attributes {
-		names = append(names, a.Name)
-	}
-	var types []string
+	var once []string
 	for _, b := range schema.Blocks {
-		types = append(types, b.Type)
 		if !b.Repeated {
 			once = append(once, b.Type)
 		}
 	}
-	d.check(body, what, shape{attributes: names, blocks: types, once: once})
+	d.check(body, what, shape{attributes: namesOf(schema.Attributes), blocks: typesOf(schema.Blocks), once: once})
 	object := map[string]any{}
 	for _, a := range schema.Attributes {
 		have := body.Attributes[a.Name]
 		if have == nil {
 			if a.Required && !slices.Contains(blockTypes(body), a.Name) {
-				d.fail(header, fmt.Sprintf("%s is missing", a.Name), sentence(fmt.Sprintf("%s needs it: %s = …", what, a.Name))+docOf(a.Doc))
+				d.fail(header, fmt.Sprintf("%s is missing", a.Name), capital(fmt.Sprintf("%s needs %s = …", what, a.Name))+docOf(a.Doc))
 			}
 			continue
 		}
@@ -102,6 +104,22 @@ func (d *decoder) object(body *hclsyntax.Body, header hcl.Range, what string, sc
 		d.nested(body, header, what, b, object)
 	}
 	return object
+}
+
+func namesOf(attributes []plugin.Attribute) []string {
+	var names []string
+	for _, a := range attributes {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+func typesOf(blocks []plugin.Block) []string {
+	var types []string
+	for _, b := range blocks {
+		types = append(types, b.Type)
+	}
+	return types
 }
 
 func docOf(doc string) string {
@@ -132,7 +150,7 @@ func (d *decoder) nested(body *hclsyntax.Body, header hcl.Range, what string, sc
 			for _, l := range schema.Labels {
 				want += fmt.Sprintf(" %q", strings.ToUpper(l))
 			}
-			d.fail(b.DefRange(), fmt.Sprintf("a %s block has %d labels, this one %d", b.Type, len(schema.Labels), len(b.Labels)), "Write it as "+want+" { … }.")
+			d.fail(b.DefRange(), fmt.Sprintf("the labels of this %s block are wrong", b.Type), "Write it as "+want+" { … }.")
 		} else {
 			for i, l := range schema.Labels {
 				inner[l] = b.Labels[i]
@@ -143,7 +161,7 @@ func (d *decoder) nested(body *hclsyntax.Body, header hcl.Range, what string, sc
 	switch {
 	case len(list) == 0:
 		if schema.Required && body.Attributes[schema.Type] == nil {
-			d.fail(header, fmt.Sprintf("a %s block is missing", schema.Type), sentence(fmt.Sprintf("%s needs one: %s { … }", what, schema.Type))+docOf(schema.Doc))
+			d.fail(header, fmt.Sprintf("a %s block is missing", schema.Type), capital(fmt.Sprintf("%s needs %s { … }", what, schema.Type))+docOf(schema.Doc))
 		}
 	case schema.Repeated:
 		object[schema.Type] = list
@@ -185,12 +203,8 @@ func (d *decoder) setting(have *hclsyntax.Attribute, a plugin.Attribute) (json.R
 	}
 	out, err := convert.Convert(v, want)
 	if err != nil {
-		r := have.Expr.Range()
-		detail := "This is " + typeName(v.Type()) + "."
-		if p, ok := errors.AsType[cty.PathError](err); ok && len(p.Path) > 0 {
-			r, detail = inside(have.Expr, p.Path), sentence(capital(p.Error()))
-		}
-		d.fail(r, fmt.Sprintf("%s takes %s", a.Name, typeWords(want)), detail+docOf(a.Doc))
+		at, why := misfit(v, want, nil)
+		d.fail(inside(have.Expr, at), fmt.Sprintf("%s takes %s", a.Name, typeWords(want)), why+docOf(a.Doc))
 		return nil, false
 	}
 	raw, err := ctyjson.Marshal(out, want)
@@ -211,65 +225,6 @@ func (d *decoder) conceal(before int, have *hclsyntax.Attribute, a plugin.Attrib
 	d.fail(have.Expr.Range(), fmt.Sprintf("%s is not understood", a.Name), "It is sensitive and not shown. A text stands in quotes; getenv(\"NAME\") reads it from the environment.")
 }
 
-// surplus finds an attribute of an object that its type has not; conversion
-// would drop it silently.
-func surplus(have, want cty.Type, at cty.Path) (string, cty.Path) {
-	switch {
-	case have.IsObjectType() && want.IsObjectType():
-		for name, t := range have.AttributeTypes() {
-			if !want.HasAttribute(name) {
-				return name, at
-			}
-			if s, p := surplus(t, want.AttributeType(name), at.GetAttr(name)); s != "" {
-				return s, p
-			}
-		}
-	case have.IsObjectType() && want.IsMapType():
-		for name, t := range have.AttributeTypes() {
-			if s, p := surplus(t, want.ElementType(), at.GetAttr(name)); s != "" {
-				return s, p
-			}
-		}
-	case have.IsTupleType() && (want.IsListType() || want.IsSetType()):
-		for i, t := range have.TupleElementTypes() {
-			if s, p := surplus(t, want.ElementType(), at.IndexInt(i)); s != "" {
-				return s, p
-			}
-		}
-	}
-	return "", nil
-}
-
-// typeWords is a type in words, with what its elements are.
-func typeWords(t cty.Type) string {
-	switch {
-	case t.IsListType(), t.IsSetType():
-		return "a list of " + plural(t.ElementType())
-	case t.IsMapType():
-		return "a map of " + plural(t.ElementType())
-	}
-	return typeName(t)
-}
-
-func plural(t cty.Type) string {
-	switch t {
-	case cty.String:
-		return "texts"
-	case cty.Number:
-		return "numbers"
-	case cty.Bool:
-		return "true or false"
-	}
-	return typeName(t) + "s"
-}
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
 // hasSecrets reports whether anything in a schema is sensitive.
 func hasSecrets(s plugin.Schema) bool {
 	return slices.ContainsFunc(s.Attributes, func(a plugin.Attribute) bool { return a.Sensitive }) ||
@@ -277,11 +232,16 @@ func hasSecrets(s plugin.Schema) bool {
 }
 
 // secrets are the ranges of sensitive values. Where there may be some, what
-// the schema does not know counts too: it may be a sensitive one misspelled.
+// the schema does not know counts too, unless it is near a name that it does:
+// it may be a sensitive one misspelled.
 func secrets(body *hclsyntax.Body, schema plugin.Schema, some bool) []hcl.Range {
 	var list []hcl.Range
 	for _, a := range attributesOf(body) {
-		i := slices.IndexFunc(schema.Attributes, func(s plugin.Attribute) bool { return s.Name == a.Name })
+		name := a.Name
+		if !slices.ContainsFunc(schema.Attributes, func(s plugin.Attribute) bool { return s.Name == name }) {
+			name = router.Nearest(name, append(namesOf(schema.Attributes), typesOf(schema.Blocks)...))
+		}
+		i := slices.IndexFunc(schema.Attributes, func(s plugin.Attribute) bool { return s.Name == name })
 		if i < 0 && some || i >= 0 && schema.Attributes[i].Sensitive {
 			list = append(list, a.Expr.Range())
 		}

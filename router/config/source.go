@@ -40,7 +40,7 @@ const (
 	// maxWidth is how much of a long line is shown.
 	maxWidth = 110
 	// hiddenText stands for a sensitive value.
-	hiddenText = "(sensitive)"
+	hiddenText = "(not shown)"
 )
 
 // maxLines is how many lines of a range are shown.
@@ -70,6 +70,9 @@ func (s *source) excerpts(r hcl.Range) []excerpt {
 		r.Start.Byte += next
 		for r.Start.Byte < r.End.Byte && (s.text[r.Start.Byte] == ' ' || s.text[r.Start.Byte] == '\t') {
 			r.Start.Byte++
+		}
+		if s.hiddenAt(r.Start.Byte) > r.Start.Byte {
+			break
 		}
 	}
 	return list

@@ -1,0 +1,5 @@
+  config {
+    labels {
+      a = "b"
+    }
+  }

@@ -1,0 +1,3 @@
+  config {
+    tls = { ca = "x", key = "hunter2" }
+  }

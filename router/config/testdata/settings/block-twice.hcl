@@ -1,0 +1,8 @@
+  config {
+    tls {
+      ca = "a"
+    }
+    tls {
+      ca = "b"
+    }
+  }

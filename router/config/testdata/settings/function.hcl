@@ -1,0 +1,4 @@
+  config {
+    host = getnev("HOME")
+    qps = lookup("a", "b", 1)
+  }

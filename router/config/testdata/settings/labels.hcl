@@ -1,0 +1,7 @@
+  config {
+    registry_auth {
+      user = "me"
+    }
+    registry_auth "a" "b" {
+    }
+  }

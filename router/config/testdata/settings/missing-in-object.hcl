@@ -1,0 +1,3 @@
+  config {
+    limits = [{ name = "x" }]
+  }

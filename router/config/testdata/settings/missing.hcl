@@ -1,0 +1,3 @@
+  config {
+    qps = 1
+  }

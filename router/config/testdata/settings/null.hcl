@@ -1,0 +1,5 @@
+  config {
+    tls {
+      ca = null
+    }
+  }

@@ -1,0 +1,3 @@
+  config {
+    password = regex("(hunter2", "x")
+  }

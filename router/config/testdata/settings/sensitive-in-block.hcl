@@ -1,0 +1,6 @@
+  config {
+    tls {
+      ca  = ["x"]
+      key = { a = "hunter2" }
+    }
+  }

@@ -1,0 +1,4 @@
+  config {
+    passwrod = "hunter2"
+    host = 5 + "x"
+  }

@@ -1,0 +1,5 @@
+  config {
+    password = [
+      "hunter2",
+    ]
+  }

@@ -1,0 +1,3 @@
+  config {
+    password = ["hunter2"]
+  }

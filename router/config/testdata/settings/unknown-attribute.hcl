@@ -1,0 +1,4 @@
+  config {
+    hots = "x"
+    namespace = "ml"
+  }

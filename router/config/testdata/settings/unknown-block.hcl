@@ -1,0 +1,6 @@
+  config {
+    tsl {
+      ca = "x"
+    }
+    volume "x" {}
+  }

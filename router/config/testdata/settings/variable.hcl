@@ -1,0 +1,4 @@
+  config {
+    host = image
+    hosts = [docker]
+  }

@@ -1,0 +1,7 @@
+  config {
+    host  = ["a"]
+    qps   = "fast"
+    debug = "perhaps"
+    hosts = "a"
+    labels = ["a"]
+  }
