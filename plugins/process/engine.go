@@ -75,7 +75,7 @@ func New(_ context.Context, c Config, log hclog.Logger) (*Engine, error) {
 	}
 	return &Engine{
 		store: store, stopTimeout: settings.stopTimeout, shim: settings.shim, log: log,
-		watch: newWatcher(newNotifier()), reaper: newReaper(),
+		watch: newWatcher(newNotifier(), backstopTick), reaper: newReaper(),
 		creating: make(chan struct{}, maxCreating), closed: make(chan struct{}),
 	}, nil
 }

@@ -167,7 +167,7 @@ func TestCreatorKilled(t *testing.T) {
 }
 
 func TestShimKilled(t *testing.T) {
-	e := newEngine(t, t.TempDir())
+	e := notified(newEngine(t, t.TempDir()))
 	a := create(t, e, sh("sleep 1000 & echo $!; echo $$; wait"))
 	dir := dirOf(e, a)
 	in, err := e.Logs(&atom.EngineLogsRequest{ID: a.ID, Context: bounded(t)})
@@ -190,9 +190,6 @@ func TestShimKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := <-waited
-	if late := time.Since(killed); late > time.Second {
-		t.Errorf("it took %v to notice", late)
-	}
 	if got.State != atom.Stopped || got.Result != atom.Unknown || got.ExitCode != nil || !strings.Contains(got.Message, "shim was killed") || got.StoppedAt.Before(killed) {
 		t.Errorf("got %+v", got)
 	}
@@ -507,7 +504,7 @@ func TestCreateCancelled(t *testing.T) {
 func TestWithoutNotifier(t *testing.T) {
 	e := newEngine(t, t.TempDir())
 	e.watch.close()
-	e.watch = newWatcher(noNotifier{})
+	e.watch = newWatcher(noNotifier{}, time.Hour)
 	a := create(t, e, sh("echo a; sleep 0.1; echo b"))
 	if got := logs(t, e, atom.EngineLogsRequest{ID: a.ID}); got != "a\nb\n" {
 		t.Errorf("got %q", got)
@@ -517,17 +514,21 @@ func TestWithoutNotifier(t *testing.T) {
 	}
 }
 
-// TestManyWaiters wakes them all, and soon.
+// notified leaves the engine's waiters to the notifier alone, so that what it
+// does not tell them they wait for until the test's bound.
+func notified(e *Engine) *Engine {
+	e.watch.close()
+	e.watch = newWatcher(newNotifier(), time.Hour)
+	return e
+}
+
 func TestManyWaiters(t *testing.T) {
-	e := newEngine(t, t.TempDir())
+	e := notified(newEngine(t, t.TempDir()))
 	a := create(t, e, sh("echo up; sleep 0.3"))
 	var all sync.WaitGroup
-	late := make([]time.Duration, 200)
-	for i := range late {
+	for range 200 {
 		all.Go(func() {
-			got := wait(t, e, a.ID)
-			late[i] = time.Since(got.StoppedAt)
-			if got.Result != atom.Success {
+			if got := wait(t, e, a.ID); got.Result != atom.Success {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -543,9 +544,4 @@ func TestManyWaiters(t *testing.T) {
 		t.Errorf("cancelled wait: %v", err)
 	}
 	all.Wait()
-	for _, d := range late {
-		if d > time.Second { // far below the backstop's tick, far above a loaded machine's needs
-			t.Fatalf("a waiter was %v late", d)
-		}
-	}
 }

@@ -13,8 +13,9 @@ import (
 // notifier can miss (a full queue, a file system that does not notify). A wake
 // says only "look"; a needless one is harmless.
 type watcher struct {
-	notify notifier
-	poll   chan struct{} // there is somebody to poll for
+	notify   notifier
+	backstop time.Duration
+	poll     chan struct{} // there is somebody to poll for
 
 	mu     sync.Mutex
 	subs   map[*subscription]struct{}
@@ -53,12 +54,12 @@ type subscription struct {
 const (
 	// pollTick is how often those look whom nothing notifies.
 	pollTick = 50 * time.Millisecond
-	// backstop is how often all others look regardless.
-	backstop = 2 * time.Second
+	// backstopTick is how often all others look regardless.
+	backstopTick = 2 * time.Second
 )
 
-func newWatcher(n notifier) *watcher {
-	w := &watcher{notify: n, subs: make(map[*subscription]struct{}), poll: make(chan struct{}, 1), closed: make(chan struct{})}
+func newWatcher(n notifier, backstop time.Duration) *watcher {
+	w := &watcher{notify: n, backstop: backstop, subs: make(map[*subscription]struct{}), poll: make(chan struct{}, 1), closed: make(chan struct{})}
 	w.done.Add(1)
 	go w.run() // owned by w; ended by close
 	return w
@@ -66,7 +67,7 @@ func newWatcher(n notifier) *watcher {
 
 func (w *watcher) run() {
 	defer w.done.Done()
-	all := time.NewTicker(backstop)
+	all := time.NewTicker(w.backstop)
 	defer all.Stop()
 	var polled <-chan time.Time // runs only while somebody needs it
 	for {
