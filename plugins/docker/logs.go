@@ -130,6 +130,9 @@ func (s *logSource) Next() (atom.LogChunk, error) {
 func (s *logSource) resume(to resumption) {
 	s.pos = startAt(to.from)
 	s.pos.mute = to.mute
+	if to.records > 0 {
+		s.pos.whole = to.whole
+	}
 	s.back = nil
 	if to.records > 0 {
 		s.back = &retrace{to: to}
@@ -317,15 +320,20 @@ func (s *logSource) read() (atom.LogChunk, error) {
 // pass moves the position over a record and reports whether the reader is to
 // have it.
 func (s *logSource) pass(r record) (bool, error) {
-	if r.at < s.pos.from.at || !s.show[r.stream] {
-		// The daemon sends more than it was asked for where it begins at the
-		// first record that is young enough.
+	floor := s.pos.whole.at
+	if s.back != nil {
+		floor = s.pos.from.at
+	}
+	if r.at < floor || !s.show[r.stream] {
+		// Daemons since 23 send everything from the first record on that is
+		// young enough. Behind the position that is welcome: there, older
+		// ones come from a clock that was set back.
 		return false, nil
 	}
 	begins := s.pos.open[r.stream] == 0
-	s.pos.pass(r)
 	s.recent.add(r)
 	if s.back != nil {
+		s.pos.move(r)
 		s.back.pass(r)
 		if s.back.over() {
 			if !s.back.intact() {
@@ -336,6 +344,7 @@ func (s *logSource) pass(r record) (bool, error) {
 		}
 		return false, nil
 	}
+	s.pos.pass(r)
 	s.fresh++
 	if r.at < s.since {
 		return false, nil

@@ -23,6 +23,7 @@ const anchorMargin = 5e9
 // whole log. It stays below the last record and below the first piece of
 // every line still open, for the pieces to come carry that time.
 type position struct {
+	whole  mark // where the reading began, before any resumption
 	from   mark // where the daemon was asked to begin
 	anchor mark
 	next   mark // the anchor to be; nothing passed so far lies after it when it is chosen
@@ -52,12 +53,23 @@ func (m *mark) count(r record) {
 // startAt is a position before every record stamped at ns or later.
 func startAt(ns int64) position {
 	m := mark{at: ns}
-	return position{from: m, anchor: m, next: mark{at: math.MaxInt64}}
+	return position{whole: m, from: m, anchor: m, next: mark{at: math.MaxInt64}}
 }
 
-// pass moves the position over a record, which must be stamped at from or
-// later.
+// pass moves the position over a record that was not passed before.
 func (p *position) pass(r record) {
+	p.whole.count(r)
+	p.move(r)
+	if r.at < p.from.at {
+		// The clock was set back behind where this reading resumed. Only
+		// the count from the very beginning holds now.
+		p.from, p.anchor = p.whole, p.whole
+		p.next.at = math.MaxInt64
+	}
+}
+
+// move moves the position over a record again.
+func (p *position) move(r record) {
 	p.from.count(r)
 	p.anchor.count(r)
 	p.next.count(r)
@@ -105,7 +117,7 @@ const cursorVersion = "1"
 func (p *position) cursor() string {
 	b := make([]byte, 0, 64)
 	b = append(b, cursorVersion...)
-	for _, n := range [...]int64{p.anchor.at / 1e9, p.anchor.records, p.anchor.bytes, p.last, p.muted()} {
+	for _, n := range [...]int64{p.anchor.at / 1e9, p.anchor.records, p.anchor.bytes, p.last, p.muted(), p.whole.at / 1e9, p.whole.records, p.whole.bytes} {
 		b = append(b, '.')
 		b = strconv.AppendInt(b, n, 36)
 	}
@@ -130,20 +142,21 @@ type resumption struct {
 	bytes   int64
 	last    int64
 	mute    [3]bool
+	whole   mark
 }
 
 func (p *position) resumption() resumption {
-	return resumption{p.anchor.at, p.anchor.records, p.anchor.bytes, p.last, p.mute}
+	return resumption{p.anchor.at, p.anchor.records, p.anchor.bytes, p.last, p.mute, p.whole}
 }
 
 // parseCursor reads what cursor wrote.
 func parseCursor(text string) (resumption, error) {
 	bad := &atom.FieldError{Field: "cursor", Reason: fmt.Sprintf("%.80q is no cursor of this engine", text)}
 	parts := strings.Split(text, ".")
-	if len(parts) != 6 || parts[0] != cursorVersion {
+	if len(parts) != 9 || parts[0] != cursorVersion {
 		return resumption{}, bad
 	}
-	var n [5]int64
+	var n [8]int64
 	for i, part := range parts[1:] {
 		v, err := strconv.ParseInt(part, 36, 64)
 		if err != nil || v < 0 {
@@ -151,10 +164,10 @@ func parseCursor(text string) (resumption, error) {
 		}
 		n[i] = v
 	}
-	if n[0] > math.MaxInt64/int64(1e9) || n[4] > 7 {
+	if max(n[0], n[5]) > math.MaxInt64/int64(1e9) || n[4] > 7 {
 		return resumption{}, bad
 	}
-	r := resumption{from: n[0] * 1e9, records: n[1], bytes: n[2], last: n[3]}
+	r := resumption{from: n[0] * 1e9, records: n[1], bytes: n[2], last: n[3], whole: mark{n[5] * 1e9, n[6], n[7]}}
 	for i := range r.mute {
 		r.mute[i] = n[4]&(1<<i) != 0
 	}

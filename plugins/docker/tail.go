@@ -116,7 +116,7 @@ func (s *logSource) complete() bool {
 	var all, mine int64
 	err := s.scan(container.LogsOptions{Tail: strconv.Itoa(recentRecords)}, [3]bool{1: true, 2: true}, func(r record) {
 		all++
-		if r.at >= s.pos.from.at && s.show[r.stream] {
+		if r.at >= s.pos.whole.at && s.show[r.stream] {
 			mine++
 			last.add(r)
 		}
