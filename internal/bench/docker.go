@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"github.com/atom-router/atom-router/router"
+	"github.com/atom-router/atom-router/router/config"
+)
+
+// dockerSide is a real Docker daemon, reached straight and through the router.
+type dockerSide struct {
+	straight *client.Client
+	router   *router.Engine
+	image    string
+	dir      string
+}
+
+func startDocker(ctx context.Context) (*dockerSide, error) {
+	image := os.Getenv("ATOM_TEST_IMAGE")
+	if os.Getenv("DOCKER_HOST") == "" || image == "" {
+		return nil, fmt.Errorf("%w: DOCKER_HOST and ATOM_TEST_IMAGE are not set (source .testenv/env)", errNoEngine)
+	}
+	straight, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, err
+	}
+	d := &dockerSide{straight: straight, image: image, dir: dir}
+	if err := buildPlugin(ctx, "docker", dir); err != nil {
+		d.stop()
+		return nil, err
+	}
+	// The log file must hold the whole output that is measured.
+	file := filepath.Join(dir, "config.hcl")
+	text := fmt.Sprintf(`
+		plugin_dir = %q
+		backend "docker" {
+		  plugin = "docker"
+		  config {
+		    host          = %q
+		    log_max_size  = "1g"
+		    log_max_files = 1
+		  }
+		}
+		default { backend = "docker" }
+	`, dir, os.Getenv("DOCKER_HOST"))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		d.stop()
+		return nil, err
+	}
+	cfg, err := config.Load(file)
+	if err != nil {
+		d.stop()
+		return nil, err
+	}
+	if d.router, err = router.New(ctx, cfg, router.Options{}); err != nil {
+		d.stop()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *dockerSide) stop() {
+	if d.router != nil {
+		d.router.Close()
+	}
+	d.straight.Close()
+	os.RemoveAll(d.dir)
+}
+
+// buildPlugin builds a plugin as a release does.
+func buildPlugin(ctx context.Context, name, dir string) error {
+	pkg := fmt.Sprintf("github.com/atom-router/atom-router/plugins/%s/atom-plugin-%s", name, name)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}
+
+// timed times one call.
+func timed(call func() error) (time.Duration, error) {
+	start := time.Now()
+	err := call()
+	return time.Since(start), err
+}

@@ -1,0 +1,85 @@
+// Command bench measures what the router costs. Each figure is a ratio against
+// a baseline taken in the same run, since machines differ and are shared; each
+// is taken over several rounds in which baseline and subject alternate, and
+// printed with the spread.
+//
+//	go run ./internal/bench            every measurement
+//	go run ./internal/bench get logs   those two
+//
+// Measurements that need Docker use DOCKER_HOST and ATOM_TEST_IMAGE, as
+// `make testenv` writes them, and are left out aloud where there is none.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+)
+
+// measurement is one thing that bench can measure.
+type measurement struct {
+	name string
+	run  func(ctx context.Context, rounds int) ([]figure, error)
+}
+
+// errNoEngine leaves a measurement out for want of a real engine.
+var errNoEngine = errors.New("no engine to measure against")
+
+func main() {
+	// The processes that are measured are this binary too.
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "child-") {
+		child(os.Args[1], os.Args[2:])
+		return
+	}
+	rounds := flag.Int("rounds", 7, "rounds of each measurement; at least 5")
+	flag.Parse()
+	all := []measurement{
+		{"decide", measureDecide},
+		{"get", measureGet},
+		{"create", measureCreate},
+		{"logs", measureLogs},
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := measure(ctx, all, flag.Args(), max(*rounds, 5)); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, all []measurement, wanted []string, rounds int) error {
+	for _, w := range wanted {
+		if !slices.ContainsFunc(all, func(m measurement) bool { return m.name == w }) {
+			return fmt.Errorf("no measurement is called %q", w)
+		}
+	}
+	var missed int
+	for _, m := range all {
+		if len(wanted) > 0 && !slices.Contains(wanted, m.name) {
+			continue
+		}
+		figures, err := m.run(ctx, rounds)
+		if errors.Is(err, errNoEngine) {
+			fmt.Printf("%-8s left out: %v\n", m.name, err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("measuring %s: %w", m.name, err)
+		}
+		for _, f := range figures {
+			fmt.Println(f)
+			if !f.met() {
+				missed++
+			}
+		}
+	}
+	if missed > 0 {
+		fmt.Printf("%d aims missed\n", missed)
+	}
+	return nil
+}

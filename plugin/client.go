@@ -1,0 +1,135 @@
+package plugin
+
+import (
+	"context"
+	"io"
+
+	"google.golang.org/grpc"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
+)
+
+// MaxMessageBytes is the largest message that either end of the wire takes.
+const MaxMessageBytes = 64 << 20
+
+// Client is an atom.Engine at the other end of a gRPC connection: a plugin
+// process, or whatever else serves the protocol. It implements all optional
+// interfaces; calls that the engine behind it cannot serve are NotImplemented.
+//
+// A broken connection is Unavailable, and for a Create an
+// *atom.OutcomeUnknown. All methods may be called from any number of
+// goroutines.
+type Client struct {
+	rpc pb.EngineClient
+}
+
+var (
+	_ atom.Engine   = (*Client)(nil)
+	_ atom.Deleter  = (*Client)(nil)
+	_ atom.Lookuper = (*Client)(nil)
+	_ atom.Prober   = (*Client)(nil)
+)
+
+// NewClient returns a client over conn, which stays the caller's to close.
+func NewClient(conn grpc.ClientConnInterface) *Client {
+	return &Client{rpc: pb.NewEngineClient(conn)}
+}
+
+// callOptions let a Create with a large environment through.
+func callOptions() []grpc.CallOption {
+	return []grpc.CallOption{grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)}
+}
+
+// Probe implements atom.Prober.
+func (c *Client) Probe(ctx context.Context) (atom.Capabilities, error) {
+	resp, err := c.rpc.Probe(ctx, &pb.ProbeRequest{}, callOptions()...)
+	if err != nil {
+		return nil, errorFromWire(ctx, err)
+	}
+	return capabilitiesFromWire(resp.Capabilities), nil
+}
+
+// Get implements atom.Engine.
+func (c *Client) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
+	ctx := atom.ContextOr(r.Context)
+	resp, err := c.rpc.Get(ctx, &pb.GetRequest{Owner: r.Owner, Id: r.ID}, callOptions()...)
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Lookup implements atom.Lookuper.
+func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
+	ctx := atom.ContextOr(r.Context)
+	resp, err := c.rpc.Lookup(ctx, &pb.LookupRequest{Owner: r.Owner, Key: r.Key}, callOptions()...)
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Create implements atom.Engine. Where the connection broke before the answer
+// came, the error is an *atom.OutcomeUnknown.
+func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
+	ctx := atom.ContextOr(r.Context)
+	resp, err := c.rpc.Create(ctx, createToWire(r), callOptions()...)
+	if err != nil && ctx.Err() == nil && broken(err) {
+		return nil, &atom.OutcomeUnknown{Key: r.Key, Err: errorFromWire(ctx, err)}
+	}
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Wait implements atom.Engine.
+func (c *Client) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
+	ctx := atom.ContextOr(r.Context)
+	resp, err := c.rpc.Wait(ctx, &pb.WaitRequest{Owner: r.Owner, Id: r.ID}, callOptions()...)
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Stop implements atom.Engine.
+func (c *Client) Stop(r *atom.EngineStopRequest) error {
+	ctx := atom.ContextOr(r.Context)
+	_, err := c.rpc.Stop(ctx, stopToWire(r), callOptions()...)
+	return errorFromWire(ctx, err)
+}
+
+// Delete implements atom.Deleter.
+func (c *Client) Delete(r *atom.EngineDeleteRequest) error {
+	ctx := atom.ContextOr(r.Context)
+	_, err := c.rpc.Delete(ctx, &pb.DeleteRequest{Owner: r.Owner, Id: r.ID, Force: r.Force}, callOptions()...)
+	return errorFromWire(ctx, err)
+}
+
+// List implements atom.Engine.
+func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
+	ctx := atom.ContextOr(r.Context)
+	// Whatever ends the loop below ends the stream.
+	streaming, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.rpc.List(streaming, listToWire(r), callOptions()...)
+	if err != nil {
+		return nil, errorFromWire(ctx, err)
+	}
+	var atoms []atom.Atom
+	for {
+		batch, err := stream.Recv()
+		if err == io.EOF {
+			return atoms, nil
+		}
+		if err != nil {
+			return nil, errorFromWire(ctx, err)
+		}
+		for _, a := range batch.GetAtoms() {
+			atoms = append(atoms, atomFromWire(a, c))
+		}
+	}
+}
+
+// atom is the answer of a call that returns one.
+func (c *Client) atom(ctx context.Context, w *pb.Atom, err error) (atom.Atom, error) {
+	if err != nil {
+		return nil, errorFromWire(ctx, err)
+	}
+	if w.GetId() == "" {
+		return nil, atom.Errorf(errdefs.ErrInternal, "the plugin answered without an atom")
+	}
+	return atomFromWire(w, c), nil
+}

@@ -1,0 +1,225 @@
+package plugin
+
+import (
+	"encoding/json"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/atom/container"
+	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
+)
+
+// The functions of this file convert between the contract and the wire, every
+// field of it, and do nothing else. What the other side may not know becomes
+// Invalid or Unknown.
+
+var (
+	stateToWire = map[atom.State]pb.State{
+		atom.Created: pb.State_STATE_CREATED, atom.Running: pb.State_STATE_RUNNING,
+		atom.Stopping: pb.State_STATE_STOPPING, atom.Stopped: pb.State_STATE_STOPPED,
+		atom.Deleting: pb.State_STATE_DELETING, atom.Deleted: pb.State_STATE_DELETED,
+		atom.Invalid: pb.State_STATE_INVALID,
+	}
+	stateFromWire = inverse(stateToWire)
+
+	resultToWire = map[atom.Result]pb.Result{
+		atom.Success: pb.Result_RESULT_SUCCESS, atom.Failure: pb.Result_RESULT_FAILURE,
+		atom.StartupFailure: pb.Result_RESULT_STARTUP_FAILURE, atom.ResourceFailure: pb.Result_RESULT_RESOURCE_FAILURE,
+		atom.Killed: pb.Result_RESULT_KILLED, atom.Terminated: pb.Result_RESULT_TERMINATED,
+		atom.Unknown: pb.Result_RESULT_UNKNOWN,
+	}
+	resultFromWire = inverse(resultToWire)
+
+	streamToWire = map[atom.Stream]pb.Stream{
+		atom.Stdout: pb.Stream_STREAM_STDOUT, atom.Stderr: pb.Stream_STREAM_STDERR,
+	}
+	streamFromWire = inverse(streamToWire)
+)
+
+func inverse[K, V comparable](m map[K]V) map[V]K {
+	inv := make(map[V]K, len(m))
+	for k, v := range m {
+		inv[v] = k
+	}
+	return inv
+}
+
+func timeToWire(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func timeFromWire(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+func durationToWire(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return nil
+	}
+	return durationpb.New(d)
+}
+
+func atomToWire(a atom.Atom) *pb.Atom {
+	if a == nil {
+		return nil
+	}
+	info := atom.InfoOf(a)
+	w := &pb.Atom{
+		Id: info.ID, Name: info.Name, Image: info.Image, Labels: info.Labels, Rule: info.Rule,
+		State: stateToWire[info.State], Result: resultToWire[info.Result], Message: info.Message,
+		CreatedAt: timeToWire(info.CreatedAt), StartedAt: timeToWire(info.StartedAt), StoppedAt: timeToWire(info.StoppedAt),
+	}
+	if info.ExitCode != nil {
+		code := int32(*info.ExitCode)
+		w.ExitCode = &code
+	}
+	return w
+}
+
+func atomFromWire(w *pb.Atom, engine atom.Engine) atom.Atom {
+	info := atom.Info{
+		ID: w.GetId(), Name: w.GetName(), Image: w.GetImage(), Labels: w.GetLabels(), Rule: w.GetRule(),
+		State: stateFromWire[w.GetState()], Result: resultFromWire[w.GetResult()], Message: w.GetMessage(),
+		CreatedAt: timeFromWire(w.GetCreatedAt()), StartedAt: timeFromWire(w.GetStartedAt()), StoppedAt: timeFromWire(w.GetStoppedAt()),
+	}
+	if w != nil && w.ExitCode != nil {
+		code := int(*w.ExitCode)
+		info.ExitCode = &code
+	}
+	return atom.New(info, engine)
+}
+
+func createToWire(r *atom.EngineCreateRequest) *pb.CreateRequest {
+	return &pb.CreateRequest{
+		Owner: r.Owner, Key: r.Key, Name: r.Name, Image: r.Image, Command: r.Command, Rule: r.Rule, Spec: specToWire(r.Spec),
+	}
+}
+
+func createFromWire(w *pb.CreateRequest) *atom.EngineCreateRequest {
+	return &atom.EngineCreateRequest{
+		Owner: w.Owner, Key: w.Key, Name: w.Name, Image: w.Image, Command: w.Command, Rule: w.Rule, Spec: specFromWire(w.Spec),
+	}
+}
+
+func specToWire(s container.Spec) *pb.Spec {
+	w := &pb.Spec{
+		Env: s.Env, Workdir: s.WorkDir, Entrypoint: s.Entrypoint, User: s.User, Labels: s.Labels,
+		Resources:  &pb.Resources{Cpu: s.Resources.CPU, Memory: s.Resources.Memory, Gpus: int64(s.Resources.GPUs)},
+		PullPolicy: string(s.PullPolicy), StopTimeout: durationToWire(s.StopTimeout),
+	}
+	for _, m := range s.Mounts {
+		w.Mounts = append(w.Mounts, &pb.Mount{Type: string(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
+	}
+	return w
+}
+
+func specFromWire(w *pb.Spec) container.Spec {
+	r := w.GetResources()
+	s := container.Spec{
+		Env: w.GetEnv(), WorkDir: w.GetWorkdir(), Entrypoint: w.GetEntrypoint(), User: w.GetUser(), Labels: w.GetLabels(),
+		Resources:  container.Resources{CPU: r.GetCpu(), Memory: r.GetMemory(), GPUs: int(r.GetGpus())},
+		PullPolicy: container.PullPolicy(w.GetPullPolicy()), StopTimeout: w.GetStopTimeout().AsDuration(),
+	}
+	for _, m := range w.GetMounts() {
+		s.Mounts = append(s.Mounts, container.Mount{
+			Type: container.MountType(m.GetType()), Source: m.GetSource(), Target: m.GetTarget(), ReadOnly: m.GetReadOnly(),
+		})
+	}
+	return s
+}
+
+func stopToWire(r *atom.EngineStopRequest) *pb.StopRequest {
+	return &pb.StopRequest{Owner: r.Owner, Id: r.ID, Force: r.Force, Timeout: durationToWire(r.Timeout)}
+}
+
+func stopFromWire(w *pb.StopRequest) *atom.EngineStopRequest {
+	return &atom.EngineStopRequest{Owner: w.Owner, ID: w.Id, Force: w.Force, Timeout: w.Timeout.AsDuration()}
+}
+
+func listToWire(r *atom.EngineListRequest) *pb.ListRequest {
+	return &pb.ListRequest{Owner: r.Owner, Since: timeToWire(r.Since), Before: timeToWire(r.Before)}
+}
+
+func listFromWire(w *pb.ListRequest) *atom.EngineListRequest {
+	return &atom.EngineListRequest{Owner: w.Owner, Since: timeFromWire(w.Since), Before: timeFromWire(w.Before)}
+}
+
+func logsToWire(r *atom.EngineLogsRequest) *pb.LogsRequest {
+	return &pb.LogsRequest{
+		Owner: r.Owner, Id: r.ID, Since: timeToWire(r.Since), NoFollow: r.NoFollow, Tail: int64(r.Tail),
+		Timestamps: r.Timestamps, Stream: streamToWire[r.Stream], Cursor: r.Cursor,
+	}
+}
+
+func logsFromWire(w *pb.LogsRequest) *atom.EngineLogsRequest {
+	return &atom.EngineLogsRequest{
+		Owner: w.Owner, ID: w.Id, Since: timeFromWire(w.Since), NoFollow: w.NoFollow, Tail: int(w.Tail),
+		Timestamps: w.Timestamps, Stream: streamFromWire[w.Stream], Cursor: w.Cursor,
+	}
+}
+
+func chunkToWire(c atom.LogChunk) *pb.LogChunk {
+	return &pb.LogChunk{Stream: streamToWire[c.Stream], Time: timeToWire(c.Time), Data: c.Data, Cursor: c.Cursor}
+}
+
+func chunkFromWire(w *pb.LogChunk) atom.LogChunk {
+	return atom.LogChunk{Stream: streamFromWire[w.GetStream()], Time: timeFromWire(w.GetTime()), Data: w.GetData(), Cursor: w.GetCursor()}
+}
+
+func capabilitiesToWire(cs atom.Capabilities) []string {
+	var names []string
+	for _, c := range cs {
+		names = append(names, string(c))
+	}
+	return names
+}
+
+func capabilitiesFromWire(names []string) atom.Capabilities {
+	// Not nil: "none" is known here.
+	cs := atom.Capabilities{}
+	for _, n := range names {
+		cs = append(cs, atom.Capability(n))
+	}
+	return cs
+}
+
+func schemaToWire(s Schema) *pb.Schema {
+	w := &pb.Schema{}
+	for _, a := range s.Attributes {
+		w.Attributes = append(w.Attributes, &pb.Attribute{
+			Name: a.Name, Type: string(a.Type), Required: a.Required, Default: a.Default, Doc: a.Doc, Sensitive: a.Sensitive,
+		})
+	}
+	for _, b := range s.Blocks {
+		w.Blocks = append(w.Blocks, &pb.Block{
+			Type: b.Type, Labels: b.Labels, Repeated: b.Repeated, Required: b.Required, Doc: b.Doc, Schema: schemaToWire(b.Schema),
+		})
+	}
+	return w
+}
+
+func schemaFromWire(w *pb.Schema) Schema {
+	var s Schema
+	for _, a := range w.GetAttributes() {
+		s.Attributes = append(s.Attributes, Attribute{
+			Name: a.GetName(), Type: json.RawMessage(a.GetType()), Required: a.GetRequired(),
+			Default: a.GetDefault(), Doc: a.GetDoc(), Sensitive: a.GetSensitive(),
+		})
+	}
+	for _, b := range w.GetBlocks() {
+		s.Blocks = append(s.Blocks, Block{
+			Type: b.GetType(), Labels: b.GetLabels(), Repeated: b.GetRepeated(), Required: b.GetRequired(),
+			Doc: b.GetDoc(), Schema: schemaFromWire(b.GetSchema()),
+		})
+	}
+	return s
+}

@@ -1,0 +1,11 @@
+//go:build unix
+
+package plugin
+
+import "syscall"
+
+// groupOfItsOwn keeps a terminal's Ctrl-C from the plugin, and lets what it
+// started be killed with it.
+func groupOfItsOwn() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }

@@ -1,0 +1,188 @@
+package plugin
+
+import (
+	"context"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/atom-router/atom-router/atom"
+	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
+)
+
+const (
+	// logWindow is how much of a stream waits here for the network.
+	logWindow = 256 << 10
+	// logMessage is how much one message holds at the most, but for a chunk
+	// that is larger by itself.
+	logMessage = 64 << 10
+)
+
+func (s *server) Logs(r *pb.LogsRequest, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
+	_, err := call(s, "Logs", func(e atom.Engine) (struct{}, error) {
+		req := logsFromWire(r)
+		req.Context = stream.Context()
+		logs, err := e.Logs(req)
+		if err != nil {
+			return struct{}{}, err
+		}
+		if err := stream.SendHeader(metadata.MD{}); err != nil {
+			logs.Close()
+			return struct{}{}, err
+		}
+		return struct{}{}, pump(logs, !req.Timestamps, stream)
+	})
+	return err
+}
+
+// pump sends what logs yields until its end. One goroutine reads and one, the
+// caller's, sends: what was read while a message was on its way makes up the
+// next one, so that a busy stream has large messages and a quiet one no delay.
+func pump(logs io.ReadCloser, merge bool, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
+	q := newLogQueue(merge)
+	var reading sync.WaitGroup
+	reading.Go(func() { q.fill(guarded(chunksOf(logs))) })
+	// Close ends a blocked read, so that the reader ends with us. The stream's
+	// context ends when its client goes away.
+	stop := context.AfterFunc(stream.Context(), func() { q.end(); logs.Close() })
+	defer func() {
+		stop()
+		q.end()
+		logs.Close()
+		reading.Wait()
+	}()
+	for {
+		chunks, err := q.take()
+		if len(chunks) > 0 {
+			if err := stream.Send(&pb.LogsResponse{Chunks: chunks}); err != nil {
+				return err
+			}
+			continue
+		}
+		if ctxErr := stream.Context().Err(); ctxErr != nil {
+			return ctxErr
+		}
+		if err == io.EOF {
+			return nil
+		}
+		return err
+	}
+}
+
+// chunksOf is how to get the next chunk of a reader. One that is no
+// *atom.LogReader has bytes and nothing else.
+func chunksOf(logs io.ReadCloser) func() (atom.LogChunk, error) {
+	if r, ok := logs.(*atom.LogReader); ok {
+		return r.Next
+	}
+	return func() (atom.LogChunk, error) {
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := logs.Read(buf)
+			if n > 0 {
+				return atom.LogChunk{Data: buf[:n]}, nil // an error comes again
+			}
+			if err != nil {
+				return atom.LogChunk{}, err
+			}
+		}
+	}
+}
+
+// guarded turns a panic of next into an Internal error.
+func guarded(next func() (atom.LogChunk, error)) func() (atom.LogChunk, error) {
+	return func() (chunk atom.LogChunk, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = atom.Errorf(errdefs.ErrInternal, "the engine panicked while reading logs: %v", p)
+			}
+		}()
+		return next()
+	}
+}
+
+// logQueue holds chunks between reading and sending, at most about logWindow
+// bytes.
+type logQueue struct {
+	merge bool
+
+	mu     sync.Mutex
+	change sync.Cond
+	chunks []*pb.LogChunk
+	bytes  int
+	err    error // why no more chunks come
+	ended  bool  // nobody takes any more
+}
+
+func newLogQueue(merge bool) *logQueue {
+	q := &logQueue{merge: merge}
+	q.change.L = &q.mu
+	return q
+}
+
+// fill puts chunks in until there are no more, or nobody takes them.
+func (q *logQueue) fill(next func() (atom.LogChunk, error)) {
+	for {
+		chunk, err := next()
+		q.mu.Lock()
+		for err == nil && q.bytes >= logWindow && !q.ended {
+			q.change.Wait()
+		}
+		if err != nil || q.ended {
+			q.err = err
+			q.change.Broadcast()
+			q.mu.Unlock()
+			return
+		}
+		q.put(chunk)
+		q.change.Broadcast()
+		q.mu.Unlock()
+	}
+}
+
+// put adds a chunk, to the one before it where that makes no difference.
+// Called with mu held.
+func (q *logQueue) put(c atom.LogChunk) {
+	q.bytes += len(c.Data)
+	stream := streamToWire[c.Stream]
+	if n := len(q.chunks); q.merge && n > 0 && q.chunks[n-1].Stream == stream && len(q.chunks[n-1].Data)+len(c.Data) <= logMessage/2 {
+		last := q.chunks[n-1]
+		last.Data = append(last.Data, c.Data...)
+		last.Cursor = c.Cursor
+		return
+	}
+	c.Data = slices.Clip(c.Data) // what follows it may be another chunk's
+	q.chunks = append(q.chunks, chunkToWire(c))
+}
+
+// take waits for chunks and removes a message's worth; with none, err is why
+// there will be none.
+func (q *logQueue) take() ([]*pb.LogChunk, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.chunks) == 0 && q.err == nil && !q.ended {
+		q.change.Wait()
+	}
+	n, bytes := 0, 0
+	for n < len(q.chunks) && (n == 0 || bytes+len(q.chunks[n].Data) <= logMessage) {
+		bytes += len(q.chunks[n].Data)
+		n++
+	}
+	taken := q.chunks[:n:n]
+	q.chunks = q.chunks[n:]
+	q.bytes -= bytes
+	q.change.Broadcast()
+	return taken, q.err
+}
+
+// end lets fill and take return.
+func (q *logQueue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.change.Broadcast()
+}
