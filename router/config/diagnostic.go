@@ -67,14 +67,23 @@ func (ds Diagnostics) err() error {
 	return ds
 }
 
+// maxDiagnostics is how many are told at once; more help nobody.
+const maxDiagnostics = 100
+
 // sorted puts ds in the order of the file, each once.
 func (ds Diagnostics) sorted() Diagnostics {
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.Range.Filename, b.Range.Filename), cmp.Compare(a.Range.Start.Byte, b.Range.Start.Byte))
 	})
-	return slices.CompactFunc(ds, func(a, b Diagnostic) bool {
+	ds = slices.CompactFunc(ds, func(a, b Diagnostic) bool {
 		return a.Range == b.Range && a.Summary == b.Summary && a.Detail == b.Detail
 	})
+	if more := len(ds) - maxDiagnostics; more > 0 {
+		rest := ds[maxDiagnostics]
+		rest.Severity, rest.Summary, rest.Detail = router.SeverityError, fmt.Sprintf("%d more mistakes follow", more), ""
+		ds = append(ds[:maxDiagnostics:maxDiagnostics], rest)
+	}
+	return ds
 }
 
 // Report is what `validate -o json` prints.

@@ -15,9 +15,10 @@ import (
 const (
 	// maxBytes bounds a config. Far smaller ones route whole fleets.
 	maxBytes = 1 << 20
-	// maxDepth bounds how deep brackets and operators nest: HCL's parser
-	// recurses, and a stack that overflows cannot be caught.
-	maxDepth = 200
+	// maxDepth and maxOperators bound how deep expressions nest: a stack that
+	// overflows cannot be caught.
+	maxDepth     = 100
+	maxOperators = 500
 )
 
 // parse returns the body of the file, or nil where it is no HCL.
@@ -75,26 +76,40 @@ func position(text []byte, i int) hcl.Pos {
 	return hcl.Pos{Line: line, Column: 1 + utf8.RuneCount(text[begin:i]), Byte: i}
 }
 
-// shallow refuses texts that would exhaust the parser's stack.
+// shallow refuses texts that would exhaust the stack of HCL's parser or
+// evaluation, which recurse into brackets and along chains of operators.
 func (d *decoder) shallow() bool {
 	// What is wrong with the tokens, the parser tells with more context.
 	tokens, _ := hclsyntax.LexConfig(d.source.text, d.source.name, hcl.InitialPos)
-	depth, run := 0, 0
+	type level struct {
+		lines     bool // a line break ends what is in it
+		operators int
+	}
+	levels := []level{{lines: true}}
 	for _, t := range tokens {
+		top := &levels[len(levels)-1]
 		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			depth++
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen,
+			hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			top.operators++ // one step of a chain such as a[0][0]
+			levels = append(levels, level{lines: t.Type == hclsyntax.TokenOBrace})
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			depth = max(0, depth-1)
+			if len(levels) > 1 {
+				levels = levels[:len(levels)-1]
+			}
+		case hclsyntax.TokenComma:
+			top.operators = 0
+		case hclsyntax.TokenNewline:
+			if top.lines {
+				top.operators = 0
+			}
+		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenOQuote, hclsyntax.TokenCQuote,
+			hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenComment:
+		default:
+			top.operators++
 		}
-		switch t.Type {
-		case hclsyntax.TokenMinus, hclsyntax.TokenBang, hclsyntax.TokenQuestion:
-			run++
-		case hclsyntax.TokenIdent, hclsyntax.TokenNewline:
-			run = 0
-		}
-		if depth > maxDepth || run > maxDepth {
-			d.fail(t.Range, "this is nested too deeply", fmt.Sprintf("Brackets and operators nest at most %d deep.", maxDepth))
+		if len(levels) > maxDepth || top.operators > maxOperators {
+			d.fail(t.Range, "this is nested too deeply", fmt.Sprintf("Brackets nest at most %d deep, and an expression has at most %d operators.", maxDepth, maxOperators))
 			return false
 		}
 	}
