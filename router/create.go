@@ -1,0 +1,266 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// Create implements atom.Engine: the rules choose the backend. A request that
+// they refuse is a *Rejection. A backend that certainly did not make the atom
+// is passed over as the rule says; where that is not certain the error is an
+// *atom.OutcomeUnknown.
+func (e *Engine) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {
+	ctx := atom.ContextOr(req.Context)
+	r, err := e.request(req)
+	if err != nil {
+		return nil, opError("create", "", "", err)
+	}
+	c := creation{engine: e, request: r, given: r.Key != ""}
+	if !c.given {
+		r.Key = atom.NewKey()
+	}
+	c.decision = decide(e.config.Rules, &e.config.Default, r, c.health, false)
+	r.Rule = c.decision.Rule
+	if c.decision.Rejected != "" {
+		return nil, opError("create", "", "", c.decision.Err())
+	}
+	return c.run(ctx)
+}
+
+// Explain tells where a Create of req would go as things stand, and what each
+// rule made of it. It asks no backend and launches nothing. Its error says
+// that req is invalid; that the rules refuse it is in the Decision.
+func (e *Engine) Explain(ctx context.Context, req *atom.EngineCreateRequest) (Decision, error) {
+	r, err := e.request(req)
+	if err != nil {
+		return Decision{}, opError("explain", "", "", err)
+	}
+	return decide(e.config.Rules, &e.config.Default, r, e.health, true), ctx.Err()
+}
+
+// request is req as it goes to a backend, and nothing of it shared with the
+// caller.
+func (e *Engine) request(req *atom.EngineCreateRequest) (*atom.EngineCreateRequest, error) {
+	r := *req
+	r.Command = slices.Clone(r.Command)
+	r.Spec = r.Spec.Clone()
+	owner, err := e.owner(r.Owner)
+	if err != nil {
+		return nil, err
+	}
+	r.Owner = owner
+	return &r, r.Validate()
+}
+
+func (e *Engine) health(name string) Health { return e.byName[name].health() }
+
+// creation is one Create on its way.
+type creation struct {
+	engine   *Engine
+	request  *atom.EngineCreateRequest
+	given    bool // the Key came from the caller
+	decision Decision
+	// last is the latest backend's error, tried how many gave one.
+	last  error
+	tried int
+}
+
+// health is what the decision is made by. A Key of the router's own making is
+// only for those who know what to do with one: nobody needs CapLookup for it.
+func (c *creation) health(name string) Health {
+	h := c.engine.health(name)
+	if !c.given && h.Capabilities != nil {
+		h.Capabilities = append(slices.Clip(h.Capabilities), atom.CapLookup)
+	}
+	return h
+}
+
+// run tries the decision's candidates in order. What it learns of one is
+// written into the decision, and the walk begins anew: what passes over a
+// backend that turned out to be full is the same as of one that was known to
+// be.
+func (c *creation) run(ctx context.Context) (atom.Atom, error) {
+	searched := false
+	if c.given && len(c.decision.Candidates) > 1 {
+		searched = true
+		holder, err := c.holder(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil, opError("create", "", "", ctx.Err())
+		case holder != nil:
+			return c.again(ctx, holder)
+		case err != nil && !c.decision.AllowDuplicates:
+			err = fmt.Errorf("whether the atom exists already is not known, and nothing was created: %w", err)
+			return nil, opError("create", "", "", c.unknown(err))
+		}
+	}
+	for {
+		walk := c.decision.Walk()
+		next := walk.Next()
+		if next == nil {
+			// The only backend of the rule takes nothing new; an atom that
+			// it has already is not new.
+			if c.given && !searched {
+				if holder, err := c.holder(ctx); err == nil && holder != nil {
+					return c.again(ctx, holder)
+				}
+			}
+			return nil, c.failure(walk)
+		}
+		b := c.engine.byName[next.Backend]
+		a, missing, cause, err := c.attempt(ctx, b)
+		switch {
+		case len(missing) > 0:
+			next.Missing, next.Reason = missing, "cannot do "+capabilityNames(missing)
+		case cause != "":
+			next.Cause, next.Reason = cause, err.Error()
+			c.last, c.tried = opError("create", b.conf.Name, "", err), c.tried+1
+		default:
+			return c.engine.adopt("create", b, "", a, err)
+		}
+	}
+}
+
+// failure is the error of a request that no backend took: the backend's own
+// where the rule leads to one only.
+func (c *creation) failure(walk *Walk) error {
+	err := walk.Err()
+	if c.tried == 1 && len(c.decision.Candidates) == 1 {
+		return c.last
+	}
+	if c.last != nil {
+		err = &reclassed{class: errdefs.Resolve(err), err: withText{err, c.last}}
+	}
+	return opError("create", "", "", err)
+}
+
+// withText is an error that reads as one and lets errors.As find what is in
+// another.
+type withText struct {
+	error
+	cause error
+}
+
+func (e withText) Unwrap() []error { return []error{e.error, e.cause} }
+
+// attempt asks one backend for the atom. With a cause, err says why the
+// backend certainly did not make one; with missing, what it cannot do. Any
+// other error ends the creation.
+func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missing []atom.Capability, cause Cause, err error) {
+	i, err := b.instance(ctx)
+	if err == nil {
+		var has atom.Capabilities
+		if has, err = i.capabilities(ctx); err == nil {
+			missing = has.Missing(c.needs())
+		}
+		b.note(i, err)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, "", ctx.Err()
+	case err != nil: // not asked to create anything yet
+		return nil, nil, Unavailable, err
+	case len(missing) > 0:
+		return nil, missing, "", nil
+	}
+	if err := b.room.take(ctx, c.count(b)); err != nil {
+		var full *fullError
+		if errors.As(err, &full) {
+			return nil, nil, Full, err
+		}
+		return nil, nil, "", err
+	}
+	a, err = c.make(ctx, b, i)
+	var unknown *atom.OutcomeUnknown
+	isUnknown := errors.As(err, &unknown)
+	b.room.give(err == nil || isUnknown)
+	switch {
+	case err == nil:
+	case isUnknown:
+		if c.given && c.decision.AllowDuplicates && ctx.Err() == nil {
+			cause = Unavailable
+		}
+	case errdefs.IsResourceExhausted(err):
+		cause = Full
+	case errdefs.IsUnavailable(err):
+		cause = Unavailable
+	}
+	return a, nil, cause, err
+}
+
+// needs is what a backend must be able to do.
+func (c *creation) needs() []atom.Capability {
+	needs := c.request.Needs()
+	if c.given {
+		return needs
+	}
+	return slices.DeleteFunc(needs, func(n atom.Capability) bool { return n == atom.CapLookup })
+}
+
+func (c *creation) count(b *backend) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) {
+		atoms, err := c.engine.listOne(ctx, b, &atom.EngineListRequest{Owner: c.request.Owner})
+		return alive(atoms), err
+	}
+}
+
+// make asks the engine, and where it was lost under the call, once more under
+// the same Key: whatever the first attempt did, that finds. An Unavailable
+// that is no *atom.OutcomeUnknown means that nothing was made.
+func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom, error) {
+	r := *c.request
+	r.Context = ctx
+	has, err := i.capabilities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	once := has.Has(atom.CapLookup)
+	if !once {
+		r.Key = "" // the engine would not know what to do with it
+	}
+	a, err := i.engine.Create(&r)
+	if err == nil {
+		b.note(i, nil)
+		return a, nil
+	}
+	if !unsure(ctx, i, err) {
+		i.doubt(err)
+		return nil, ended(ctx, err)
+	}
+	if once {
+		i, err2 := b.instance(ctx)
+		if err2 == nil {
+			if a, err2 = i.engine.Create(&r); err2 == nil {
+				return a, nil
+			}
+			if !errdefs.IsUnavailable(err2) && ctx.Err() == nil {
+				return nil, err2 // a definite answer
+			}
+		}
+		err = err2
+	}
+	return nil, c.unknown(ended(ctx, err))
+}
+
+// unsure reports whether a Create that failed with err may have made an atom.
+// Where that is because the instance is going, it is gone afterwards.
+func unsure(ctx context.Context, i *instance, err error) bool {
+	gone := lost(ctx, i, err)
+	var unknown *atom.OutcomeUnknown
+	return gone || errors.As(err, &unknown)
+}
+
+// unknown is err as an *atom.OutcomeUnknown, once.
+func (c *creation) unknown(err error) error {
+	var unknown *atom.OutcomeUnknown
+	if errors.As(err, &unknown) {
+		err = unknown.Err
+	}
+	return &atom.OutcomeUnknown{Key: c.request.Key, Err: err}
+}

@@ -1,0 +1,171 @@
+package router
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// instance is one life of a backend: an engine in this process, or behind a
+// plugin process that was launched and configured. Whoever holds one may call
+// it; its backend replaces it when it dies.
+type instance struct {
+	engine atom.Engine
+	// most is what the engine can do at best, before it was probed.
+	most    atom.Capabilities
+	plugin  string // as the plugin calls itself; "" inside this process
+	version string
+	// done is closed when the engine is gone for good; nil where it cannot
+	// be. why says why afterwards.
+	done  <-chan struct{}
+	why   func() error
+	close func() error
+	// ping asks the process, and nothing behind it, whether it answers; nil
+	// where done is.
+	ping func(context.Context) error
+
+	began  time.Time
+	probed atomic.Pointer[probe]
+	asking chan struct{} // holds one token: one probe at a time
+}
+
+// probe is what a backend said that it can do, or why it did not say.
+type probe struct {
+	can atom.Capabilities
+	err error
+	at  time.Time
+}
+
+const (
+	probeTimeout = 5 * time.Second
+	// A failed probe is believed this long, so that many calls at a dead
+	// daemon wait once.
+	probeErrorKept = time.Second
+)
+
+func newInstance(engine atom.Engine) *instance {
+	return &instance{engine: engine, began: time.Now(), asking: make(chan struct{}, 1)}
+}
+
+// dead reports whether the engine is gone.
+func (i *instance) dead() bool {
+	select {
+	case <-i.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// lossSeen is how long after its connection a plugin's process may end. It is
+// long, as nothing is to be had from a plugin without a connection.
+const lossSeen = 2 * time.Second
+
+// gone reports whether the engine is gone or going: a broken connection is
+// seen before the end of the process behind it. An engine that answers a ping
+// is not. ctx ends the wait.
+func (i *instance) gone(ctx context.Context) bool {
+	if i.dead() {
+		return true
+	}
+	if i.done == nil || i.ping(ctx) == nil {
+		return false
+	}
+	t := time.NewTimer(lossSeen)
+	defer t.Stop()
+	select {
+	case <-i.done:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// capabilities returns what the backend can do now. It asks once; the answer
+// holds for the instance's life. Its error is the prober's (Unavailable where
+// nothing answers) or ctx's.
+func (i *instance) capabilities(ctx context.Context) (atom.Capabilities, error) {
+	if p := i.known(); p != nil {
+		return p.can, p.err
+	}
+	select {
+	case i.asking <- struct{}{}:
+		defer func() { <-i.asking }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if p := i.known(); p != nil {
+		return p.can, p.err
+	}
+	return i.probe(ctx)
+}
+
+// known is the last probe's result while it may be believed.
+func (i *instance) known() *probe {
+	p := i.probed.Load()
+	if p != nil && p.err != nil && time.Since(p.at) > probeErrorKept {
+		return nil
+	}
+	return p
+}
+
+// doubt forgets the last probe after a call that was Unavailable: the next
+// Create asks whether the backend is there before it is asked to make
+// anything.
+func (i *instance) doubt(err error) {
+	if errdefs.IsUnavailable(err) {
+		i.probed.Store(nil)
+	}
+}
+
+// probe asks the backend. An engine that cannot be asked can do what it
+// declares.
+func (i *instance) probe(ctx context.Context) (atom.Capabilities, error) {
+	p := &probe{can: i.most}
+	if prober, ok := i.engine.(atom.Prober); ok {
+		asked, cancel := context.WithTimeout(ctx, probeTimeout)
+		can, err := prober.Probe(asked)
+		late := asked.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			p.can = can
+		case ctx.Err() != nil: // the caller's end says nothing of the backend
+			return nil, ctx.Err()
+		case errdefs.IsNotImplemented(err):
+		case late:
+			p.can, p.err = nil, atom.Errorf(errdefs.ErrUnavailable, "no answer to a probe within %v", probeTimeout)
+		default:
+			p.can, p.err = nil, err
+		}
+	}
+	p.at = time.Now()
+	i.probed.Store(p)
+	return p.can, p.err
+}
+
+// declared is what an engine in this process can do as far as its type shows:
+// what every engine of the contract can, and its optional interfaces. An
+// engine that can do more is an atom.Prober.
+func declared(e atom.Engine) atom.Capabilities {
+	can := atom.Capabilities{atom.CapImages, atom.CapMountBind}
+	if _, ok := e.(atom.Deleter); ok {
+		can = append(can, atom.CapDelete)
+	}
+	if _, ok := e.(atom.Lookuper); ok {
+		can = append(can, atom.CapLookup)
+	}
+	return can
+}
+
+// inProcess is the instance of an engine in this process.
+func inProcess(e atom.Engine) *instance {
+	i := newInstance(e)
+	i.most = declared(e)
+	return i
+}

@@ -1,0 +1,94 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+const (
+	// halfMadeAfter is when an atom that was created and never started is
+	// taken for what a crashed Create left.
+	halfMadeAfter = 15 * time.Minute
+	// Sweeps come at a quarter of the shortest retention, between these.
+	sweepOften  = time.Second
+	sweepSeldom = 5 * time.Minute
+)
+
+// clean is the janitor: it removes what Backend.Retention no longer keeps, and
+// what crashed Creates left half-made, until the router is closed. It wakes no
+// plugin for the sake of half-made atoms alone.
+func (e *Engine) clean() {
+	every := sweepSeldom
+	for _, b := range e.backends {
+		if r := b.conf.Retention; r > 0 {
+			every = min(every, max(r/4, sweepOften))
+		}
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.life.Done():
+			return
+		case <-tick.C:
+			each(e.backends, func(_ int, b *backend) {
+				if b.conf.Retention > 0 || b.current.Load() != nil {
+					e.sweep(e.life, b)
+				}
+			})
+		}
+	}
+}
+
+// sweep clears one backend once. Several routers may sweep the same one.
+func (e *Engine) sweep(ctx context.Context, b *backend) {
+	owner := atom.OwnerOr(e.config.Owner)
+	atoms, err := e.listOne(ctx, b, &atom.EngineListRequest{Owner: owner})
+	if err != nil {
+		b.log.Debug("the janitor cannot list", "error", err)
+		return
+	}
+	for _, a := range atoms {
+		if ctx.Err() != nil || !expired(a, b.conf.Retention, time.Now()) {
+			continue
+		}
+		_, err := ask(ctx, b, func(ctx context.Context, i *instance) (struct{}, error) {
+			ctx, cancel := context.WithTimeout(ctx, e.options.AskTimeout)
+			defer cancel()
+			d, ok := i.engine.(atom.Deleter)
+			if !ok {
+				return struct{}{}, nil
+			}
+			// Without Force: an atom that runs by now, or that the engine
+			// knows to be fetching its image, is FailedPrecondition and
+			// stays.
+			return struct{}{}, d.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Owner: owner, Context: ctx})
+		})
+		switch {
+		case err == nil:
+			b.log.Debug("the janitor removed an atom", "id", joinID(b.conf.Name, a.ID()), "state", a.State())
+		case errdefs.IsNotFound(err), errdefs.IsFailedPrecondition(err), ctx.Err() != nil:
+		default:
+			b.log.Debug("the janitor cannot remove an atom", "id", joinID(b.conf.Name, a.ID()), "error", err)
+		}
+	}
+}
+
+// expired reports whether an atom has outlived retention, or its Create.
+func expired(a atom.Atom, retention time.Duration, now time.Time) bool {
+	switch {
+	case a.State() == atom.Created && a.StartedAt().IsZero():
+		return now.Sub(a.CreatedAt()) > halfMadeAfter
+	case a.State() != atom.Stopped || retention <= 0:
+		return false
+	}
+	end := a.StoppedAt()
+	if end.IsZero() { // it never started
+		end = a.CreatedAt()
+	}
+	return now.Sub(end) > retention
+}

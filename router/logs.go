@@ -1,0 +1,56 @@
+package router
+
+import (
+	"errors"
+	"io"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// prefixed is the LogSource of a backend's logs with the router's prefix on
+// its errors. Chunks pass through untouched.
+type prefixed struct {
+	logs        *atom.LogReader
+	backend, id string
+}
+
+func (p *prefixed) Next() (atom.LogChunk, error) {
+	chunk, err := p.logs.Next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = opError("logs", p.backend, p.id, err)
+	}
+	return chunk, err
+}
+
+func (p *prefixed) Close() error { return p.logs.Close() }
+
+// plainSource makes chunks of a reader that has only bytes: one of an engine
+// in this process that knows nothing of LogReader.
+type plainSource struct{ r io.ReadCloser }
+
+func (s plainSource) Next() (atom.LogChunk, error) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := s.r.Read(buf)
+		if n > 0 {
+			// A read error comes again with the next Read.
+			return atom.LogChunk{Data: buf[:n]}, nil
+		}
+		if err != nil {
+			return atom.LogChunk{}, err
+		}
+	}
+}
+
+func (s plainSource) Close() error { return s.r.Close() }
+
+// prefixLogs returns logs as the router's callers get them.
+func prefixLogs(logs io.ReadCloser, timestamps bool, backend, id string) *atom.LogReader {
+	r, ok := logs.(*atom.LogReader)
+	if !ok {
+		// Its text has the timestamps already, where they were asked for;
+		// the chunks have none.
+		r = atom.NewLogReader(plainSource{logs}, false)
+	}
+	return atom.NewLogReader(&prefixed{logs: r, backend: backend, id: id}, timestamps)
+}

@@ -1,0 +1,111 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// countKept is how long a count of a backend's atoms is good enough to let
+// one more in. It is never good enough to turn one away.
+const countKept = time.Second
+
+// room keeps a backend's max_atoms: how many of the owner's atoms have not
+// stopped, as the backend lists them, and the Creates under way in this
+// router. Other routers' Creates are seen once they are listed, so the limit
+// is soft between them.
+type room struct {
+	most int // 0 is no limit
+
+	counting chan struct{} // holds one token: one List at a time
+
+	mu      sync.Mutex
+	counted int       // by the last List
+	at      time.Time // when it began
+	added   int       // by this router since then
+	pending int       // Creates under way
+}
+
+func newRoom(most int) *room { return &room{most: most, counting: make(chan struct{}, 1)} }
+
+// fullError says that a backend has no room.
+type fullError struct{ have, most int }
+
+func (e *fullError) Error() string { return fmt.Sprintf("full: %d of %d atoms", e.have, e.most) }
+func (e *fullError) Unwrap() error { return errdefs.ErrResourceExhausted }
+
+// take reserves room for one atom; every nil is followed by one give. count
+// asks the backend how many there are. An error that is no *fullError is
+// ctx's: where the count cannot be had for another reason, the Create that
+// follows will tell.
+func (r *room) take(ctx context.Context, count func(context.Context) (int, error)) error {
+	if r.most == 0 || r.reserve(true) == nil {
+		return nil
+	}
+	select {
+	case r.counting <- struct{}{}:
+		defer func() { <-r.counting }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if r.reserve(true) == nil { // somebody counted meanwhile
+		return nil
+	}
+	began := time.Now()
+	n, err := count(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		r.mu.Lock()
+		r.pending++
+		r.mu.Unlock()
+		return nil
+	}
+	r.mu.Lock()
+	r.counted, r.at, r.added = n, began, 0
+	r.mu.Unlock()
+	return r.reserve(false)
+}
+
+// reserve takes room by the last count, which must be a recent one if recent
+// is set.
+func (r *room) reserve(recent bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have := r.counted + r.added + r.pending
+	if have >= r.most || recent && time.Since(r.at) > countKept {
+		return &fullError{have: have, most: r.most}
+	}
+	r.pending++
+	return nil
+}
+
+// give ends a reservation; made says that it became an atom.
+func (r *room) give(made bool) {
+	if r.most == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending--
+	if made {
+		r.added++
+	}
+}
+
+// alive counts the atoms that take up room.
+func alive(atoms []atom.Atom) int {
+	n := 0
+	for _, a := range atoms {
+		if !a.State().Done() {
+			n++
+		}
+	}
+	return n
+}
