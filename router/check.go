@@ -255,8 +255,8 @@ func checkBounds[N int | int64 | float64](k *checker, path, field string, low, h
 	}
 }
 
-// maxReach is how many rules are held against one another. It takes a tenth of
-// a second, and four times that for twice as many.
+// maxReach is how many rules are held against one another: it takes some tens
+// of milliseconds, and four times that for twice as many.
 const maxReach = 2000
 
 // reach finds rules that no request can come to.

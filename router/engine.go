@@ -61,6 +61,7 @@ func New(ctx context.Context, config Config, options Options) (*Engine, error) {
 	if len(wrong) > 0 {
 		return nil, atom.Errorf(errdefs.ErrInvalidArgument, "router config: %w", errors.Join(wrong...))
 	}
+	config.Rules = prepared(config.Rules)
 	e := &Engine{config: config, options: options, byName: make(map[string]*backend)}
 	e.life, e.end = context.WithCancel(context.Background())
 	l := &launcher{dirs: config.PluginDirs, builtin: e.options.Builtin, timeout: e.options.StartTimeout}

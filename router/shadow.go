@@ -102,6 +102,8 @@ func (p Pattern) covers(q Pattern) bool {
 	switch {
 	case p.kind == patternAll, p.text == q.text:
 		return true
+	case p.letters&^q.letters != 0:
+		return false // q matches texts without one of p's letters
 	case q.kind == patternExact:
 		return p.Match(q.literal)
 	case p.kind == patternRegexp, p.kind == patternRunes, q.kind == patternRegexp:
