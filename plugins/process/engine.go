@@ -81,7 +81,8 @@ func New(_ context.Context, c Config, log hclog.Logger) (*Engine, error) {
 }
 
 // Close ends what the engine itself does: calls under way end with
-// Unavailable. Atoms live on. Idempotent.
+// Unavailable. Atoms live on; the shims that this engine started and that end
+// after it stay in the process table until this program ends too. Idempotent.
 func (e *Engine) Close() error {
 	e.closeOnce.Do(func() {
 		close(e.closed)
