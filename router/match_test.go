@@ -42,6 +42,8 @@ func TestMatch(t *testing.T) {
 		{"image", Match{Image: p("*/cuda:*", "alpine:*")}, ""},
 		{"not image", Match{Image: p("*/cuda:*")}, `image "alpine:3" matches none of "*/cuda:*"`},
 		{"image in full", Match{Image: p("docker.io/library/alpine:3")}, ""},
+		{"within an image", Match{Image: p("*pin*")}, ""},
+		{"end of an image", Match{Image: p("*ary/alpine:3")}, ""},
 		{"command", Match{Command: p("sh -c echo*")}, ""},
 		{"entrypoint", Match{Entrypoint: p("/bin/env -i")}, ""},
 		{"user", Match{User: p("root")}, ""},

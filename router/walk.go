@@ -30,10 +30,10 @@ type Walk struct {
 	candidates []Candidate
 	next       int
 	current    *Candidate
-	// tier is the one entered last, causes why its backends were passed
-	// over, and before the same of the tier entered before it.
-	tier           int
-	causes, before []Cause
+	// tier is the one entered last, and causes why its backends were passed
+	// over.
+	tier   int
+	causes []Cause
 
 	passed  []string
 	missing int
@@ -55,16 +55,12 @@ func (w *Walk) Next() *Candidate {
 			w.passed = append(w.passed, c.Backend+": "+c.Reason)
 			continue
 		}
-		before, here := w.causes, []Cause(nil)
-		if c.Tier == w.tier {
-			before, here = w.before, w.causes
-		}
-		if !c.follows(before) || !c.follows(here) {
+		if !c.follows(w.causes) {
 			w.passed = append(w.passed, fmt.Sprintf("%s: is only for when those before it are %s", c.Backend, joinCauses(c.on)))
 			continue
 		}
 		if c.Tier != w.tier {
-			w.tier, w.before, w.causes = c.Tier, w.causes, nil
+			w.tier, w.causes = c.Tier, nil
 		}
 		w.current = c
 		if c.Cause == "" {

@@ -3,7 +3,7 @@ backend "gpu" { plugin = "kube" }
 
 rule "cuda" {
 	to {
-		backends = {	gpuu = 1 }
+		backends = { 	gpuu = 1 }
 	}
 }
 rule "g" {
