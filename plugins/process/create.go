@@ -72,13 +72,15 @@ func (e *Engine) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 func (e *Engine) startJob(ctx context.Context, v *view, r *atom.EngineCreateRequest) (*view, error) {
 	if v.halfMade {
 		a, err := e.spawn(ctx, v, order{
-			Dir: v.dir, Args: append(append([]string{}, r.Spec.Entrypoint...), r.Command...),
+			ID: v.meta.ID, Dir: v.dir, Args: append(append([]string{}, r.Spec.Entrypoint...), r.Command...),
 			Env: environ(r.Spec.Env), Work: r.Spec.WorkDir, Grace: e.grace(v, 0),
 		})
 		switch {
 		case err != nil:
 			return v, err
-		case a.Err != "":
+		case a.Gone && !v.isStill():
+			return nil, nil
+		case a.Err != "" || a.Gone:
 			return v, failure("starting the job", shimError{a})
 		}
 	}

@@ -277,6 +277,26 @@ func TestHalfMade(t *testing.T) {
 			t.Errorf("its directory: %v", err)
 		}
 	})
+	t.Run("another's order", func(t *testing.T) {
+		// The order of a Create that was overtaken by a Delete and
+		// another Create under its Key.
+		a := half(t, e, r, 0)
+		v, err := e.store.find("", a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := e.spawn(t.Context(), v, order{ID: newID("atom-x"), Dir: v.dir, Args: []string{"true"}})
+		if err != nil || !answer.Gone || answer.Begun {
+			t.Errorf("got %+v, %v", answer, err)
+		}
+		eventually(t, "the shim is done", func() bool { return len(shims(v.dir)) == 0 })
+		if got := get(t, e, a.ID); got.State != atom.Created {
+			t.Errorf("got %+v", got)
+		}
+		if err := e.Delete(&atom.EngineDeleteRequest{ID: a.ID, Force: true}); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("stopped", func(t *testing.T) {
 		a := half(t, e, r, 0)
 		if err := e.Stop(&atom.EngineStopRequest{ID: a.ID}); err != nil {

@@ -97,6 +97,9 @@ func (s *shim) begin() answer {
 	if err := readJSON(s.path(metaFile), &m); err != nil {
 		return refuse(err)
 	}
+	if m.ID != s.order.ID {
+		return answer{Gone: true} // another incarnation, and another request perhaps
+	}
 	s.id = m.ID
 	var err error
 	// For reading and writing, so that there is always a writer and never an

@@ -31,6 +31,7 @@ const (
 
 // order is what the engine writes to a shim's stdin.
 type order struct {
+	ID   string   `json:"id"`
 	Dir  string   `json:"dir"`
 	Args []string `json:"args"`
 	Env  []string `json:"env"`
