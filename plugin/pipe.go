@@ -91,7 +91,7 @@ func (p *pipe) lastWords() string {
 	if text == "" {
 		return ""
 	}
-	return fmt.Sprintf("; its last words: %s", strings.ToValidUTF8(text, "\uFFFD"))
+	return fmt.Sprintf(", saying: %s", strings.ToValidUTF8(text, "\uFFFD"))
 }
 
 // Close implements io.Closer and ends a blocked Read.

@@ -151,11 +151,11 @@ func (p *process) explain(err error) error {
 	case strings.Contains(err.Error(), "incompatible API version"):
 		return fmt.Errorf("it speaks another protocol than this router's version %d; upgrade whichever is older (%w)", ProtocolMajor, err)
 	case first != "" && !looksLikeHandshake(first):
-		return fmt.Errorf("it printed %q where a plugin prints its handshake; is it an engine plugin of atom-router?%s", first, p.stderr.lastWords())
+		return fmt.Errorf("it printed %q where a plugin prints its handshake%s; is it an engine plugin of atom-router?", first, p.stderr.lastWords())
 	case ended:
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return fmt.Errorf("it ended before its handshake: %s; is it an engine plugin of atom-router?%s", exitText(p.waitErr), p.stderr.lastWords())
+		return fmt.Errorf("it ended before its handshake: %s%s; is it an engine plugin of atom-router?", exitText(p.waitErr), p.stderr.lastWords())
 	}
 	return fmt.Errorf("%w%s", err, p.stderr.lastWords())
 }

@@ -1,0 +1,220 @@
+package plugin
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/atom/container"
+	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
+)
+
+// TestEveryFieldTravels fills every field of every type that has a conversion,
+// and compares after the round trip: a field that somebody adds and forgets
+// here turns it red.
+func TestEveryFieldTravels(t *testing.T) {
+	check := func(name string, sent, got any) {
+		t.Helper()
+		if diff := cmp.Diff(sent, got); diff != "" {
+			t.Errorf("%s lost something on the wire (-sent +got):\n%s", name, diff)
+		}
+	}
+	create := filled[atom.EngineCreateRequest](t)
+	check("create", create, *createFromWire(again(t, createToWire(&create))))
+	stop := filled[atom.EngineStopRequest](t)
+	check("stop", stop, *stopFromWire(again(t, stopToWire(&stop))))
+	list := filled[atom.EngineListRequest](t)
+	check("list", list, *listFromWire(again(t, listToWire(&list))))
+	logs := filled[atom.EngineLogsRequest](t)
+	check("logs", logs, *logsFromWire(again(t, logsToWire(&logs))))
+	chunk := filled[atom.LogChunk](t)
+	check("chunk", chunk, chunkFromWire(again(t, chunkToWire(chunk))))
+	info := filled[atom.Info](t)
+	check("atom", info, atom.InfoOf(atomFromWire(again(t, atomToWire(atom.New(info, nil))), nil)))
+	schema := filled[Schema](t)
+	check("schema", schema, schemaFromWire(again(t, schemaToWire(schema))))
+}
+
+// TestEveryWireFieldIsUsed fills every field of the messages instead: one that
+// no conversion reads is lost on the way back.
+func TestEveryWireFieldIsUsed(t *testing.T) {
+	check := func(sent, got proto.Message) {
+		t.Helper()
+		if !proto.Equal(sent, got) {
+			t.Errorf("%s: sent %v, got %v", sent.ProtoReflect().Descriptor().Name(), sent, got)
+		}
+	}
+	create := filledMessage(&pb.CreateRequest{})
+	check(create, createToWire(createFromWire(create)))
+	stop := filledMessage(&pb.StopRequest{})
+	check(stop, stopToWire(stopFromWire(stop)))
+	list := filledMessage(&pb.ListRequest{})
+	check(list, listToWire(listFromWire(list)))
+	logs := filledMessage(&pb.LogsRequest{})
+	check(logs, logsToWire(logsFromWire(logs)))
+	chunk := filledMessage(&pb.LogChunk{})
+	check(chunk, chunkToWire(chunkFromWire(chunk)))
+	a := filledMessage(&pb.Atom{})
+	check(a, atomToWire(atomFromWire(a, nil)))
+	schema := filledMessage(&pb.Schema{})
+	check(schema, schemaToWire(schemaFromWire(schema)))
+}
+
+func TestUnknownEnumValues(t *testing.T) {
+	a := atomFromWire(&pb.Atom{Id: "x", State: 99, Result: 99}, nil)
+	if a.State() != atom.Invalid || a.Result() != atom.Unknown {
+		t.Errorf("unknown values became %s and %s", a.State(), a.Result())
+	}
+	if got := chunkFromWire(&pb.LogChunk{Stream: 99}).Stream; got != "" {
+		t.Errorf("an unknown stream became %q", got)
+	}
+	for _, s := range []atom.State{atom.Created, atom.Running, atom.Stopping, atom.Stopped, atom.Deleting, atom.Deleted, atom.Invalid} {
+		if got := stateFromWire[stateToWire[s]]; got != s {
+			t.Errorf("state %s became %q", s, got)
+		}
+	}
+	for _, r := range []atom.Result{atom.Success, atom.Failure, atom.StartupFailure, atom.ResourceFailure, atom.Killed, atom.Terminated, atom.Unknown} {
+		if got := resultFromWire[resultToWire[r]]; got != r {
+			t.Errorf("result %s became %q", r, got)
+		}
+	}
+}
+
+// again is what the other side reads of a message.
+func again[M proto.Message](t *testing.T, m M) M {
+	t.Helper()
+	text, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := m.ProtoReflect().New().Interface()
+	if err := proto.Unmarshal(text, read); err != nil {
+		t.Fatal(err)
+	}
+	return read.(M)
+}
+
+// filled is a T with every field set.
+func filled[T any](t *testing.T) T {
+	t.Helper()
+	var v T
+	fill(t, reflect.ValueOf(&v).Elem(), 0)
+	return v
+}
+
+func fill(t *testing.T, v reflect.Value, depth int) {
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Date(2026, 11, 23, 1, 2, 3, 456789012, time.UTC)))
+		return
+	case time.Duration:
+		v.SetInt(int64(90 * time.Second))
+		return
+	case atom.State:
+		v.SetString(string(atom.Stopping))
+		return
+	case atom.Result:
+		v.SetString(string(atom.Killed))
+		return
+	case atom.Stream:
+		v.SetString(string(atom.Stderr))
+		return
+	case container.MountType:
+		v.SetString(string(container.MountTypeTmpfs))
+		return
+	case json.RawMessage:
+		v.SetBytes([]byte(`"string"`))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Interface: // the Context, which travels otherwise
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Float64:
+		v.SetFloat(1.5)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), depth)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i), depth+1)
+		}
+	case reflect.Slice:
+		if depth > 4 { // a schema holds schemas
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			if v.Type().Elem().Kind() == reflect.Uint8 {
+				v.Index(i).SetUint(200)
+				continue
+			}
+			fill(t, v.Index(i), depth+1)
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		key, elem := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(t, key, depth+1)
+		fill(t, elem, depth+1)
+		v.SetMapIndex(key, elem)
+	default:
+		t.Fatalf("the test cannot fill a %v", v.Type())
+	}
+}
+
+// filledMessage sets every field of m, in place.
+func filledMessage[M proto.Message](m M) M {
+	fillMessage(m.ProtoReflect(), 0)
+	return m
+}
+
+func fillMessage(m protoreflect.Message, depth int) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		switch {
+		case f.IsMap():
+			m.Mutable(f).Map().Set(protoreflect.ValueOfString("key").MapKey(), protoreflect.ValueOfString("value"))
+		case f.IsList() && f.Kind() == protoreflect.MessageKind:
+			if depth < 4 {
+				fillMessage(m.Mutable(f).List().AppendMutable().Message(), depth+1)
+			}
+		case f.IsList():
+			m.Mutable(f).List().Append(scalar(f))
+		case f.Kind() == protoreflect.MessageKind:
+			fillMessage(m.Mutable(f).Message(), depth+1)
+		default:
+			m.Set(f, scalar(f))
+		}
+	}
+}
+
+func scalar(f protoreflect.FieldDescriptor) protoreflect.Value {
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString("text")
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte{0, 200})
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(true)
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(2)
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(7)
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64(7)
+	case protoreflect.DoubleKind:
+		return protoreflect.ValueOfFloat64(1.5)
+	}
+	panic("the test cannot set a " + f.Kind().String())
+}

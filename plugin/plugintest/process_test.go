@@ -1,0 +1,392 @@
+package plugintest
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/atom/atomtest/memengine"
+	"github.com/atom-router/atom-router/atom/container"
+	"github.com/atom-router/atom-router/plugin"
+)
+
+func TestDescribeAndConfigure(t *testing.T) {
+	p := launch(t, "as-plugin")
+	d := p.Description()
+	if d.Name != "test" || d.Version != "1.2.3" || d.Protocol != "1.0" || !d.Capabilities.Has(atom.CapLookup) {
+		t.Errorf("described as %+v", d)
+	}
+	if got := ask(t, p, "word"); got != "hello" {
+		t.Errorf("the config's word came as %q", got)
+	}
+	if err := p.Ping(t.Context()); err != nil {
+		t.Errorf("ping: %v", err)
+	}
+}
+
+func TestConfigureRefused(t *testing.T) {
+	p, err := start(t, "as-plugin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Engine().Get(&atom.EngineGetRequest{ID: "word"}); !errdefs.IsFailedPrecondition(err) {
+		t.Errorf("a call before Configure: %v", err)
+	}
+	for config, want := range map[string]string{
+		`{"word": "forbidden"}`:                           "word: is forbidden",
+		`{"wrod": "x"}`:                                   `there is no setting called "wrod"`,
+		`{"word": 7}`:                                     "word: a number cannot be a string",
+		`{"nested": [{"label": "a", "count": "secret"}]}`: "nested[0].count: a string cannot be a int",
+	} {
+		err := p.Configure(t.Context(), []byte(config))
+		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", config, err, want)
+		}
+		if len(atom.AsFieldErrors(err)) != 1 {
+			t.Errorf("%s: the field is lost: %v", config, err)
+		}
+	}
+	if err := p.Configure(t.Context(), nil); err != nil {
+		t.Errorf("a good config after bad ones: %v", err)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("WANTED_BY_PLUGIN", "one")
+	t.Setenv("NAMED_IN_CONFIG", "two")
+	t.Setenv("A_SECRET_OF_THE_HOST", "three")
+	p := launch(t, "as-plugin", func(o *plugin.LaunchOptions) { o.Env = append(o.Env, "NAMED_IN_CONFIG") })
+	env := "\n" + ask(t, p, "env") + "\n"
+	for _, want := range []string{"\nWANTED_BY_PLUGIN=one\n", "\nNAMED_IN_CONFIG=two\n", "\nPATH="} {
+		if !strings.Contains(env, want) {
+			t.Errorf("%q is missing from the plugin's environment", want)
+		}
+	}
+	if strings.Contains(env, "A_SECRET") {
+		t.Error("the host's environment leaked into the plugin")
+	}
+}
+
+func TestNoiseOnStdout(t *testing.T) {
+	p := launch(t, "as-noisy")
+	if got := ask(t, p, "word"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestPanics(t *testing.T) {
+	p := launch(t, "as-plugin")
+	_, err := p.Engine().Get(&atom.EngineGetRequest{ID: "panic"})
+	if !errdefs.IsInternal(err) || !strings.Contains(err.Error(), "Get") {
+		t.Errorf("a panic in Get: %v", err)
+	}
+	if got := ask(t, p, "word"); got != "hello" {
+		t.Errorf("after the panic: %q", got)
+	}
+}
+
+func TestPanicInConstructor(t *testing.T) {
+	p, err := start(t, "as-panicking-constructor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Configure(t.Context(), nil); !errdefs.IsInternal(err) || !strings.Contains(err.Error(), "no engine today") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestKilledUnderCalls(t *testing.T) {
+	p := launch(t, "as-plugin")
+	pid, _ := strconv.Atoi(ask(t, p, "pid"))
+	a, err := p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Command: []string{"print", "one", ";", "sleep", "1h"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		_, err := p.Engine().Wait(&atom.EngineWaitRequest{ID: a.ID()})
+		waited <- err
+	}()
+	logs, err := p.Engine().Logs(&atom.EngineLogsRequest{ID: a.ID()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	if line, err := bufio.NewReader(logs).ReadString('\n'); line != "one\n" {
+		t.Fatalf("read %q, %v", line, err)
+	}
+	within(t, 5*time.Second, "noticing the kill", func() {
+		syscall.Kill(pid, syscall.SIGKILL)
+		<-p.Done()
+		if err := <-waited; !errdefs.IsUnavailable(err) {
+			t.Errorf("Wait ended with %v", err)
+		}
+		if _, err := io.ReadAll(logs); !errdefs.IsUnavailable(err) {
+			t.Errorf("Logs ended with %v", err)
+		}
+	})
+	if err := p.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("the process's end is told as %v", err)
+	}
+	_, err = p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Key: "k"})
+	var unknown *atom.OutcomeUnknown
+	if !errors.As(err, &unknown) || unknown.Key != "k" {
+		t.Errorf("a Create at a dead plugin: %v", err)
+	}
+}
+
+func TestStoppedPlugin(t *testing.T) {
+	p := launch(t, "as-plugin")
+	pid, _ := strconv.Atoi(ask(t, p, "pid"))
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	within(t, plugin.PingTimeout+2*time.Second, "a ping", func() {
+		if err := p.Ping(t.Context()); !errdefs.IsUnavailable(err) {
+			t.Errorf("pinging a stopped plugin: %v", err)
+		}
+	})
+	within(t, 10*time.Second, "Close", func() { p.Close() })
+	if err := gone(pid, time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGrandchildHoldsStderr(t *testing.T) {
+	p := launch(t, "as-grandparent")
+	pid, _ := strconv.Atoi(ask(t, p, "pid"))
+	held, _ := strconv.Atoi(ask(t, p, "grandchild"))
+	defer syscall.Kill(held, syscall.SIGKILL)
+	syscall.Kill(pid, syscall.SIGKILL)
+	within(t, 3*time.Second, "noticing the end", func() { <-p.Done() })
+	within(t, 3*time.Second, "Close", func() { p.Close() })
+}
+
+// TestHostKilled: the plugin ends within a second of its host's SIGKILL, and
+// the next host sweeps up the socket.
+func TestHostKilled(t *testing.T) {
+	leftNothing(t)
+	host := exec.Command(self(t), "as-host")
+	host.Env = append(os.Environ(), "SELF="+self(t))
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	pid, err := strconv.Atoi(strings.Fields(line + " ?")[0])
+	if err != nil {
+		t.Fatalf("the host said %q", line)
+	}
+	host.Process.Kill()
+	host.Wait()
+	if err := gone(pid, time.Second); err != nil {
+		t.Error(err)
+	}
+	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "atomr-*"))
+	if len(old) != 1 {
+		t.Fatalf("the killed host left %v, the test expects one directory", old)
+	}
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(old[0], long, long); err != nil {
+		t.Fatal(err)
+	}
+	p, err := plugin.Launch(t.Context(), plugin.LaunchOptions{Path: self(t), Args: []string{"as-plugin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if _, err := os.Stat(old[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the next launch left %s: %v", old[0], err)
+	}
+}
+
+func TestSignalsAreTheHosts(t *testing.T) {
+	p := launch(t, "as-plugin")
+	pid, _ := strconv.Atoi(ask(t, p, "pid"))
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		syscall.Kill(pid, s)
+	}
+	if got := ask(t, p, "word"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDeletedSocket(t *testing.T) {
+	p := launch(t, "as-plugin")
+	sockets, _ := filepath.Glob(filepath.Join(os.TempDir(), "atomr-*", "*", "*"))
+	if len(sockets) == 0 {
+		t.Fatal("found no socket to delete")
+	}
+	for _, s := range sockets {
+		os.Remove(s)
+	}
+	if got := ask(t, p, "word"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLargeRequest(t *testing.T) {
+	p := launch(t, "as-plugin")
+	value := strings.Repeat("x", 30<<20)
+	a, err := p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Spec: container.Spec{Env: map[string]string{"BIG": value}}})
+	if err != nil || a.ID() == "" {
+		t.Errorf("30 MiB of environment: %.200v", err)
+	}
+}
+
+func TestCancelThroughTheWire(t *testing.T) {
+	p := launch(t, "as-plugin")
+	a, err := p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Command: []string{"ignore", "TERM", ";", "sleep", "1h"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Engine().Delete(&atom.EngineDeleteRequest{ID: a.ID(), Force: true})
+	calls := map[string]func(context.Context) error{
+		"wait": func(ctx context.Context) error {
+			_, err := p.Engine().Wait(&atom.EngineWaitRequest{ID: a.ID(), Context: ctx})
+			return err
+		},
+		"stop": func(ctx context.Context) error {
+			return p.Engine().Stop(&atom.EngineStopRequest{ID: a.ID(), Timeout: time.Hour, Context: ctx})
+		},
+		"logs": func(ctx context.Context) error {
+			logs, err := p.Engine().Logs(&atom.EngineLogsRequest{ID: a.ID(), Context: ctx})
+			if err != nil {
+				return err
+			}
+			defer logs.Close()
+			_, err = io.ReadAll(logs)
+			return err
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- call(ctx) }()
+			cancel()
+			within(t, 3*time.Second, "the end of "+name, func() {
+				if err := <-ended; !errors.Is(err, context.Canceled) {
+					t.Errorf("ended with %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestPin(t *testing.T) {
+	text, err := os.ReadFile(self(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(text)
+	p := launch(t, "as-plugin", func(o *plugin.LaunchOptions) { o.SHA256 = hex.EncodeToString(sum[:]) })
+	if got := ask(t, p, "word"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+	_, err = plugin.Launch(t.Context(), plugin.LaunchOptions{Path: self(t), Args: []string{"as-plugin"}, SHA256: strings.Repeat("0", 64)})
+	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), hex.EncodeToString(sum[:])) {
+		t.Errorf("another pin: %v", err)
+	}
+}
+
+// TestNoPlugins: each thing that is no plugin gives one clear error, soon, and
+// leaves nothing behind.
+func TestNoPlugins(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cases := []struct{ name, path, want string }{
+		{"missing", filepath.Join(dir, "missing"), "there is no such file"},
+		{"directory", dir, "it is a directory"},
+		{"not executable", file("data", "#!/bin/sh\n", 0o644), "it is not executable (chmod +x)"},
+		{"no program", file("bad", "\x7fELFgarbage", 0o755), "it is no program for this machine"},
+		{"ends at once", file("true", "#!/bin/sh\nexit 0\n", 0o755), "it ended before its handshake: exit status 0"},
+		{"fails", file("fails", "#!/bin/sh\necho out of luck >&2\nexit 3\n", 0o755), "exit status 3, saying: out of luck"},
+		{"prints garbage", file("hello", "#!/bin/sh\necho hello\nexec sleep 1000\n", 0o755), `it printed "hello" where a plugin prints its handshake`},
+		{"another protocol", file("v9", "#!/bin/sh\necho '1|9|unix|/nowhere|grpc|'\nexec sleep 1000\n", 0o755), "it speaks another protocol than this router's version 1; upgrade whichever is older"},
+		{"never", file("never", "#!/bin/sh\nexec sleep 1000\n", 0o755), "it did not get ready within 500ms"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			leftNothing(t)
+			within(t, 5*time.Second, "the error", func() {
+				_, err := plugin.Launch(t.Context(), plugin.LaunchOptions{Path: c.path, StartTimeout: startTimeout(c.name)})
+				if err == nil || !strings.HasPrefix(err.Error(), "plugin "+c.path+": ") || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got %v, want %q", err, c.want)
+				}
+				if !errdefs.IsUnavailable(err) {
+					t.Errorf("%v is not Unavailable", err)
+				}
+			})
+			if out, _ := exec.Command("pgrep", "-f", filepath.Join(dir, "never")).Output(); len(out) > 0 {
+				t.Errorf("left a process behind: %s", out)
+			}
+		})
+	}
+}
+
+// startTimeout is short only for the one that runs into it: these machines can
+// be slow.
+func startTimeout(name string) time.Duration {
+	if name == "never" {
+		return 500 * time.Millisecond
+	}
+	return 10 * time.Second
+}
+
+func TestLaunchEndsWithItsContext(t *testing.T) {
+	leftNothing(t)
+	path := filepath.Join(t.TempDir(), "never")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	within(t, 5*time.Second, "Launch", func() {
+		_, err := plugin.Launch(ctx, plugin.LaunchOptions{Path: path})
+		if err == nil {
+			t.Error("launched")
+		}
+	})
+}
+
+func TestByHand(t *testing.T) {
+	run := func(args ...string) (string, error) {
+		out, err := exec.Command(self(t), args...).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run("as-plugin", "--version"); err != nil || out != "atom-plugin-test 1.2.3 (protocol 1.0)\n" {
+		t.Errorf("--version: %q, %v", out, err)
+	}
+	if out, err := run("as-plugin", "--help"); err != nil || !strings.Contains(out, "plugin_dir") {
+		t.Errorf("--help: %q, %v", out, err)
+	}
+	out, err := run("as-plugin")
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, "not by hand") {
+		t.Errorf("by hand: %q, %v", out, err)
+	}
+}
