@@ -182,6 +182,11 @@ func TestWhyNot(t *testing.T) {
 	if d.Trace[0].Reason != want {
 		t.Errorf("got  %s\nwant %s", d.Trace[0].Reason, want)
 	}
+	shared := []Tier{{Targets: []Target{{"ok", 3}, {"down", 1}}}}
+	d = decide([]Rule{{Name: "r", Tiers: shared}}, &Rule{}, r, health, true)
+	if want := "matches every request: to ok, weight 3 of 4"; !strings.HasPrefix(d.Trace[0].Reason, want) {
+		t.Errorf("got  %s\nwant %s", d.Trace[0].Reason, want)
+	}
 	d = decide([]Rule{{Name: "r", Tiers: tiers[:1]}}, &Rule{}, r, health, false)
 	if err := d.Err(); !errdefs.IsNotImplemented(err) || err.Error() != "no backend can do what the request needs (weak: cannot do user, gpus)" {
 		t.Errorf("got %v", err)
