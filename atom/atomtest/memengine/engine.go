@@ -250,6 +250,9 @@ func (e *Engine) plan(q *atom.EngineCreateRequest) (*process, error) {
 	if args[0] != Program && p.failure == "" {
 		p.failure, p.code = fmt.Sprintf("exec %s: no such file or directory", args[0]), 127
 	}
+	if p.limit > 0 && p.limit < 1<<20 && p.failure == "" {
+		p.failure = fmt.Sprintf("a limit of %d bytes of memory is too small to start in", p.limit)
+	}
 	uid, gid, grouped := strings.Cut(q.Spec.User, ":")
 	for _, id := range []struct {
 		text string

@@ -119,10 +119,12 @@ func (p *process) step(verb string, args []string) (err error) {
 		p.exit(code)
 	case "trap":
 		return p.trap(args)
+	case "note":
+		p.handle(func() { p.write(atom.Stdout, []byte(strings.Join(args, " ")+"\n")) })
 	case "ignore":
-		p.handle(args[0], func() {})
+		p.handle(func() {})
 	case "raise":
-		number, ok := map[string]int{"HUP": 1, "INT": 2, "KILL": 9, "USR1": 10, "SEGV": 11, "TERM": 15}[args[0]]
+		number, ok := map[string]int{"HUP": 1, "INT": 2, "KILL": 9, "TERM": 15}[args[0]]
 		if !ok {
 			return fmt.Errorf("signal %q is not known", args[0])
 		}
@@ -219,12 +221,12 @@ func (p *process) pour(args []string) error {
 }
 
 func (p *process) trap(args []string) error {
-	code, err := strconv.Atoi(args[1])
+	code, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
 	}
-	words := strings.Join(args[2:], " ")
-	p.handle(args[0], func() {
+	words := strings.Join(args[1:], " ")
+	p.handle(func() {
 		p.update(func() {
 			if words != "" && !p.info.State.Done() {
 				p.writeLocked(atom.Stdout, []byte(words+"\n"))
@@ -235,13 +237,11 @@ func (p *process) trap(args []string) error {
 	return nil
 }
 
-// handle sets what a signal does. Nobody sends others than SIGTERM.
-func (p *process) handle(signal string, f func()) {
-	if signal == "TERM" {
-		p.mu.Lock()
-		p.onTerm = f
-		p.mu.Unlock()
-	}
+// handle sets what SIGTERM does.
+func (p *process) handle(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onTerm = f
 }
 
 func (p *process) print(v any) error {

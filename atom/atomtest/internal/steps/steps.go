@@ -43,8 +43,9 @@ const Separator = ";"
 //	                       known bytes (see Known); both: in turns, seed and seed+1
 //	sleep DURATION
 //	exit N
-//	trap SIGNAL N [WORD…]  prints the words and exits N when the signal comes
-//	ignore SIGNAL
+//	trap N [WORD…]         on SIGTERM prints the words and exits N
+//	note WORD…             on SIGTERM prints the words and goes on
+//	ignore                 on SIGTERM does nothing
 //	raise SIGNAL           sends it to itself
 //	info                   an Info
 //	args WORD…             the words as JSON
@@ -53,7 +54,14 @@ const Separator = ";"
 //	tryput PATH TEXT       writes a file, and prints "written" or "refused"
 //	allocate MIB           takes and touches so much memory, then goes on
 //	spawn DURATION         a grandchild that holds stdout and stderr for so long
+//
+// SIGTERM ends it otherwise, also where it is the first process of a
+// container, to which the default action of signals does not apply.
 func Main(args []string, stdout, stderr io.Writer) int {
+	onTerm(func() {
+		code, _ := raise("TERM")
+		os.Exit(code)
+	})
 	if len(args) == 0 {
 		fmt.Fprint(stdout, DefaultLine)
 		return 0
@@ -116,13 +124,20 @@ func run(verb string, args []string, stdout, stderr io.Writer) (code int, err er
 	case "exit":
 		return strconv.Atoi(args[0])
 	case "trap":
-		return goOn, trap(args, stdout)
-	case "ignore":
-		sig, err := parseSignal(args[0])
+		code, err := strconv.Atoi(args[0])
 		if err != nil {
 			return goOn, err
 		}
-		signal.Ignore(sig)
+		onTerm(func() {
+			if len(args) > 1 {
+				fmt.Fprintln(stdout, strings.Join(args[1:], " "))
+			}
+			os.Exit(code)
+		})
+	case "note":
+		onTerm(func() { fmt.Fprintln(stdout, strings.Join(args, " ")) })
+	case "ignore":
+		onTerm(func() {})
 	case "raise":
 		return raise(args[0])
 	case "info":
@@ -256,25 +271,16 @@ func info(stdout io.Writer) error {
 	return json.NewEncoder(stdout).Encode(Info{Args: os.Args, Env: env, Cwd: cwd, UID: os.Getuid(), GID: os.Getgid()})
 }
 
-func trap(args []string, stdout io.Writer) error {
-	sig, err := parseSignal(args[0])
-	if err != nil {
-		return err
-	}
-	code, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
+// onTerm makes f what SIGTERM does from now on.
+func onTerm(f func()) {
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, sig)
-	go func() { // lives as long as the process
-		<-c
-		if len(args) > 2 {
-			fmt.Fprintln(stdout, strings.Join(args[2:], " "))
+	signal.Reset(syscall.SIGTERM)
+	signal.Notify(c, syscall.SIGTERM)
+	go func() { // lives as long as the process; one that was replaced gets no more signals
+		for range c {
+			f()
 		}
-		os.Exit(code)
 	}()
-	return nil
 }
 
 // raise dies of a signal. The first process of a container is immune to its
@@ -302,10 +308,6 @@ func parseSignal(name string) (syscall.Signal, error) {
 		return syscall.SIGINT, nil
 	case "HUP":
 		return syscall.SIGHUP, nil
-	case "SEGV":
-		return syscall.SIGSEGV, nil
-	case "USR1":
-		return syscall.SIGUSR1, nil
 	}
 	return 0, fmt.Errorf("signal %q is not known", name)
 }
