@@ -166,10 +166,10 @@ func (e *Engine) shimProgram() (string, error) {
 	return exec.LookPath(e.shim[0])
 }
 
-// shimEnviron is all that a shim gets of our environment. One processor is
-// enough for copying bytes, and keeps it small.
+// shimEnviron is all that a shim gets of our environment. Two processors are
+// enough: one copies bytes while the other waits for the disk.
 func shimEnviron() []string {
-	env := []string{shimEnv + "=1", "GOMAXPROCS=1", "GOGC=50"}
+	env := []string{shimEnv + "=1", "GOMAXPROCS=2", "GOGC=50"}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
