@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/container"
@@ -91,7 +92,7 @@ func mountPromises() []Promise {
 				if err := ended(a, atom.Failure, 1); err != nil {
 					return fmt.Errorf("reading an absent file: %w", err)
 				}
-				if len(out) < 2 || string(out[:2]) != "y\n" {
+				if !strings.HasPrefix(string(out), "y\n") && !strings.HasSuffix(string(out), "\ny\n") {
 					return fmt.Errorf("the output is %q", short(out))
 				}
 			}

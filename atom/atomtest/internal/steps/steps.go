@@ -284,17 +284,20 @@ func onTerm(f func()) {
 }
 
 // raise dies of a signal. The first process of a container is immune to its
-// own: it then ends with the code that a shell would give.
+// own signals: it ends with the code that a shell would give.
 func raise(name string) (int, error) {
 	sig, err := parseSignal(name)
 	if err != nil {
 		return goOn, err
 	}
+	if os.Getpid() == 1 {
+		return 128 + int(sig), nil
+	}
 	signal.Reset(sig)
 	if err := syscall.Kill(os.Getpid(), sig); err != nil {
 		return goOn, err
 	}
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(time.Second) // until it arrives
 	return 128 + int(sig), nil
 }
 
