@@ -216,6 +216,9 @@ func (s *shim) startJob() error {
 	defer outW.Close()
 	defer errW.Close()
 	adoptOrphans()
+	// Before the job writes, so that its first line too has its own time. A
+	// job that does not start closes the pipes unwritten.
+	s.log.follow(outR, errR)
 	pid, err := syscall.ForkExec(program, s.order.Args, &syscall.ProcAttr{
 		Dir: work, Env: s.order.Env,
 		Files: []uintptr{0, outW.Fd(), errW.Fd()},
@@ -228,7 +231,6 @@ func (s *shim) startJob() error {
 		return &exec.Error{Name: s.order.Args[0], Err: err}
 	}
 	s.pid = pid
-	s.log.follow(outR, errR)
 	// Without this record the atom would look as if it had never got so
 	// far, so it too has to be there before anyone hears of the job.
 	st := started{ID: s.id, PID: pid, Time: time.Now().UnixNano()}
