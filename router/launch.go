@@ -28,7 +28,7 @@ type launcher struct {
 // start launches the plugin of conf and configures it. It leaves nothing
 // behind when it fails.
 func (l *launcher) start(ctx context.Context, conf Backend, log hclog.Logger) (*instance, error) {
-	command, err := l.find(conf.Plugin)
+	command, err := FindPlugin(conf.Plugin, l.dirs, l.builtin)
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +71,12 @@ func configure(ctx context.Context, p *plugin.Process, s Settings) error {
 	return err
 }
 
-// find returns the command line that starts a plugin: its binary from the
-// config's directories or from beside this program's own, or what this
-// program carries in itself. PATH is not asked: what may act with the
-// router's rights is the operator's choice.
-func (l *launcher) find(name string) ([]string, error) {
-	dirs := l.dirs
+// FindPlugin returns the command line that starts a plugin: its binary from
+// dirs or from beside this program's own, or what this program carries in
+// itself, as Options.Builtin has it. PATH is not asked: what may act with the
+// router's rights is the operator's choice. Where there is none, the error is
+// Unavailable and lists the places.
+func FindPlugin(name string, dirs []string, builtin map[string][]string) ([]string, error) {
 	if self, err := os.Executable(); err == nil {
 		if real, err := filepath.EvalSymlinks(self); err == nil {
 			self = real
@@ -91,7 +91,7 @@ func (l *launcher) find(name string) ([]string, error) {
 			return []string{path}, nil
 		}
 	}
-	if command := l.builtin[name]; len(command) > 0 {
+	if command := builtin[name]; len(command) > 0 {
 		return command, nil
 	}
 	return nil, atom.Errorf(errdefs.ErrUnavailable, "plugin %s: there is no %s in %s",

@@ -40,12 +40,12 @@ func TestFindPlugin(t *testing.T) {
 		"own":    {"/self", "serve"},
 		"dir":    {"/dir"},
 	} {
-		got, err := l.find(name)
+		got, err := FindPlugin(name, l.dirs, l.builtin)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
 	}
-	_, err = l.find("path")
+	_, err = FindPlugin("path", l.dirs, l.builtin)
 	want := `plugin "path": there is no atom-plugin-path in ` + strings.Join([]string{first, second, filepath.Dir(self)}, ", ") + " (PATH is not searched)"
 	if !errdefs.IsUnavailable(err) || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atom-router/atom-router/router"
+)
+
+// backendJSON is a backend as programs read it.
+type backendJSON struct {
+	Name         string   `json:"name"`
+	Plugin       *string  `json:"plugin"`
+	Version      *string  `json:"version"`
+	State        string   `json:"state"`
+	Since        *string  `json:"since"`
+	Restarts     int      `json:"restarts"`
+	LastError    *string  `json:"lastError"`
+	Capabilities []string `json:"capabilities"`
+	MaxAtoms     *int     `json:"maxAtoms"`
+	Drain        bool     `json:"drain"`
+}
+
+func (a *app) backendsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backends [NAME…]",
+		Short: "Show how the backends do",
+		Long:  "Launch the backends' plugins, ask each whether what stands behind it answers, and show how they do. The exit code is 1 if one of them is not ready.",
+		Example: `  atom-router backends
+  atom-router backends -o json docker`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := untilInterrupted(cmd.Context())
+			defer stop()
+			return a.withRouter(ctx, func(r *router.Engine) error {
+				all, err := r.ProbeBackends(ctx, args...)
+				if err != nil {
+					return err
+				}
+				if err := a.printBackends(all); err != nil {
+					return err
+				}
+				if slices.ContainsFunc(all, func(b router.BackendStatus) bool { return b.State != router.Ready }) {
+					return exit(codeError)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func (a *app) printBackends(all []router.BackendStatus) error {
+	if a.output == outputJSON {
+		list := make([]backendJSON, len(all))
+		for i, b := range all {
+			list[i] = backendJSON{
+				Name: b.Name, Plugin: orNull(b.Plugin), Version: orNull(b.Version), State: string(b.State),
+				Since: timeOrNull(b.Since), Restarts: b.Restarts, LastError: orNull(errorText(b.LastError)), Drain: b.Drain,
+			}
+			if b.MaxAtoms > 0 {
+				list[i].MaxAtoms = &b.MaxAtoms
+			}
+			if b.Capabilities != nil {
+				list[i].Capabilities = []string{}
+				for _, c := range b.Capabilities {
+					list[i].Capabilities = append(list[i].Capabilities, string(c))
+				}
+			}
+		}
+		return a.printJSON(list)
+	}
+	if a.output == outputID {
+		for _, b := range all {
+			if _, err := io.WriteString(a.stdout, b.Name+"\n"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return a.table("NAME\tPLUGIN\tVERSION\tSTATE\tDRAIN\tERROR", func(w io.Writer) {
+		for _, b := range all {
+			drain := ""
+			if b.Drain {
+				drain = "yes"
+			}
+			text := ""
+			if b.State != router.Ready {
+				text = errorText(b.LastError)
+			}
+			row(w, b.Name, b.Plugin, b.Version, string(b.State), drain, strings.ReplaceAll(text, "\n", " "))
+		}
+	})
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

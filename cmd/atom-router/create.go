@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atom-router/atom-router/router"
+)
+
+func (a *app) createCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "create [flags] IMAGE [-- COMMAND ARG…]",
+		Short: "Create an atom and print its ID",
+		Long:  "Create an atom on the backend that the rules choose, and print its ID. It starts by itself.",
+		Example: `  atom-router create alpine -- sleep 60
+  atom-router create --key nightly-2026-11-23 -l team=ml trainer:3`,
+		Args: cobra.ArbitraryArgs,
+	}
+	flags := a.addRequestFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		req, err := flags.request(args)
+		if err != nil {
+			return err
+		}
+		ctx, stop := untilInterrupted(cmd.Context())
+		defer stop()
+		req.Context = ctx
+		return a.withRouter(ctx, func(r *router.Engine) error {
+			made, err := r.Create(req)
+			if err != nil {
+				return err
+			}
+			if a.output == outputJSON {
+				return a.printAtom(made)
+			}
+			_, err = fmt.Fprintln(a.stdout, made.ID())
+			return err
+		})
+	}
+	return cmd
+}

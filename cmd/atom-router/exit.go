@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/router"
+)
+
+// Exit codes; `help exit-codes` and docs/command-line.md tell them to users.
+const (
+	codeOK       = 0
+	codeError    = 1
+	codeUsage    = 2
+	codeRejected = 3
+	// codeRouter is of `run` where the job's code is not to be had.
+	codeRouter    = 125
+	codeInterrupt = 130
+)
+
+// usageError is bad input: the command line is to be changed.
+type usageError struct{ err error }
+
+func usage(err error) error         { return &usageError{err} }
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitError ends the program with a code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// silent is an error about which everything has been printed.
+type silent struct{}
+
+func (*silent) Error() string { return "" }
+
+// exit ends the program with a code, nothing more to be said.
+func exit(code int) error {
+	if code == codeOK {
+		return nil
+	}
+	return &exitError{code: code, err: &silent{}}
+}
+
+// codeOf is the exit code of a command that ended with err.
+func codeOf(cmd *cobra.Command, err error) int {
+	var own *exitError
+	if errors.As(err, &own) {
+		return own.code
+	}
+	var bad *usageError
+	var rejected *router.Rejection
+	switch {
+	case errors.As(err, &bad), malformedID(err), isCobraUsage(err):
+		return codeUsage
+	case errors.As(err, &rejected):
+		return codeRejected
+	case cmd != nil && cmd.Name() == "run":
+		if errors.Is(err, context.Canceled) {
+			return codeInterrupt
+		}
+		return codeRouter
+	}
+	return codeError
+}
+
+// malformedID reports whether err is about an ID that no router could have
+// given out.
+func malformedID(err error) bool {
+	fields := atom.AsFieldErrors(err)
+	return len(fields) == 1 && fields[0].Field == "id"
+}
+
+// isCobraUsage tells cobra's own errors, which have no type
+// (https://github.com/spf13/cobra/issues/340).
+func isCobraUsage(err error) bool {
+	text := err.Error()
+	for _, prefix := range []string{"unknown command", "unknown flag", "accepts ", "requires at least", "invalid argument", "required flag"} {
+		if strings.HasPrefix(text, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// jobCode is the exit code that tells of a job what there is to tell: its own
+// where it has one.
+func jobCode(a atom.Atom) int {
+	info := atom.InfoOf(a)
+	if info.ExitCode != nil && *info.ExitCode >= 0 && *info.ExitCode <= 255 {
+		// A job that ended well for all its code says, and yet did not (an
+		// eviction that it trapped), is no success.
+		if *info.ExitCode != 0 || info.Result == atom.Success {
+			return *info.ExitCode
+		}
+	}
+	switch info.Result {
+	case atom.Killed:
+		return 128 + 9
+	case atom.Terminated:
+		return 128 + 15
+	}
+	return codeRouter
+}

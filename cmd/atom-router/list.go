@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/router"
+)
+
+func (a *app) listCommand() *cobra.Command {
+	var since, before string
+	var states, backends, labels []string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls", "ps"},
+		Short:   "List atoms, stopped ones too",
+		Long: `List the atoms of all backends, stopped ones too, oldest first. Where a backend
+does not answer, the others' atoms are listed, the error names it, and the exit
+code is 1.`,
+		Example: `  atom-router list
+  atom-router list --since 1h --state running --label team=ml
+  atom-router list -o id --state stopped --before 24h | xargs -r atom-router delete`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			now := time.Now()
+			from, err := parseTime("since", since, now)
+			if err != nil {
+				return err
+			}
+			to, err := parseTime("before", before, now)
+			if err != nil {
+				return err
+			}
+			keep, err := filter(states, labels)
+			if err != nil {
+				return err
+			}
+			ctx, stop := untilInterrupted(cmd.Context())
+			defer stop()
+			return a.withRouter(ctx, func(r *router.Engine) error {
+				atoms, err := r.ListBackends(&atom.EngineListRequest{Since: from, Before: to, Context: ctx}, backends...)
+				if err != nil && atoms == nil {
+					return err
+				}
+				if perr := a.printAtoms(slices.DeleteFunc(atoms, func(one atom.Atom) bool { return !keep(one) })); perr != nil {
+					return perr
+				}
+				return err
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&since, "since", "", "created at or after this time (RFC 3339), or so long ago (10m)")
+	f.StringVar(&before, "before", "", "created before it")
+	f.StringSliceVar(&states, "state", nil, "only these states: created, running, stopping, stopped, deleting, deleted, invalid")
+	f.StringSliceVar(&backends, "backend", nil, "only these backends; the others are not asked")
+	f.StringArrayVarP(&labels, "label", "l", nil, "only with this label: K, or K=V")
+	a.complete(cmd, "state", "created", "running", "stopping", "stopped", "deleting", "invalid")
+	return cmd
+}
+
+// filter says which atoms are wanted.
+func filter(states, labels []string) (func(atom.Atom) bool, error) {
+	for _, s := range states {
+		if atom.ParseState(s) == atom.Invalid && s != string(atom.Invalid) {
+			return nil, usage(fmt.Errorf("--state %q is none of created, running, stopping, stopped, deleting, deleted, invalid", s))
+		}
+	}
+	return func(one atom.Atom) bool {
+		if len(states) > 0 && !slices.Contains(states, string(one.State())) {
+			return false
+		}
+		have := atom.InfoOf(one).Labels
+		for _, l := range labels {
+			k, v, valued := strings.Cut(l, "=")
+			got, ok := have[k]
+			if !ok || valued && got != v {
+				return false
+			}
+		}
+		return true
+	}, nil
+}

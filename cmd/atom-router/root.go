@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/router"
+	"github.com/atom-router/atom-router/router/config"
+)
+
+// app is one invocation: where its output goes, and the flags that every verb
+// has.
+type app struct {
+	stdout, stderr io.Writer
+
+	configPath string
+	output     string
+	logLevel   string
+}
+
+// execute runs the command line and returns its exit code.
+func execute(args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(context.Background())
+	if err == nil {
+		return codeOK
+	}
+	code := codeOf(cmd, err)
+	a.printError(err)
+	return code
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "atom-router",
+		Short: "Run jobs on the container engine that your rules choose",
+		Long: `Run jobs on the container engine that your rules choose, and find them again
+by their IDs.`,
+		Example: `  atom-router run alpine -- echo hello       run a job; exits with its code
+  atom-router explain nvidia/cuda:12 --gpus 1  where would it go, and why
+  atom-router list                           what runs and what ran
+  atom-router validate                       is the config right`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.configPath, "config", "c", "", "config file ($"+config.PathVariable+", ./atom-router.hcl, …; see help config)")
+	flags.StringVarP(&a.output, "output", "o", outputTable, "output: table, json or id")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "what of the router's and plugins' log goes to stderr: trace, debug, info, warn, error or off")
+	a.complete(root, "output", outputTable, outputJSON, outputID)
+	a.complete(root, "log-level", "trace", "debug", "info", "warn", "error", "off")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFlags() }
+	root.AddCommand(
+		a.runCommand(), a.createCommand(), a.getCommand(), a.listCommand(), a.logsCommand(), a.waitCommand(),
+		a.stopCommand(), a.deleteCommand(), a.explainCommand(), a.validateCommand(), a.backendsCommand(),
+		a.pluginCommand(), a.versionCommand(), embeddedCommand(),
+	)
+	root.AddCommand(topics()...)
+	return root
+}
+
+// checkFlags refuses values of the global flags that mean nothing.
+func (a *app) checkFlags() error {
+	switch a.output {
+	case outputTable, outputJSON, outputID:
+	default:
+		return usage(fmt.Errorf("--output %q is none of table, json, id", a.output))
+	}
+	if hclog.LevelFromString(a.logLevel) == hclog.NoLevel {
+		return usage(fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, off", a.logLevel))
+	}
+	return nil
+}
+
+// complete offers a flag's values to the shell.
+func (a *app) complete(cmd *cobra.Command, flag string, values ...string) {
+	// It fails only for a flag that does not exist.
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err)
+	}
+}
+
+// read reads the config and prints its warnings.
+func (a *app) read() (*config.File, error) {
+	path, err := config.Find(a.configPath)
+	if err != nil {
+		return nil, err
+	}
+	return a.readFile(path)
+}
+
+func (a *app) readFile(path string) (*config.File, error) {
+	file, diags := config.Read(path)
+	if len(diags.Errors()) > 0 {
+		return file, diags
+	}
+	a.printDiagnostics(diags)
+	return file, nil
+}
+
+// withRouter calls do with a router for the config, and ends it afterwards.
+func (a *app) withRouter(ctx context.Context, do func(*router.Engine) error) error {
+	file, err := a.read()
+	if err != nil {
+		return err
+	}
+	return a.withRouterOf(ctx, file, do)
+}
+
+func (a *app) withRouterOf(ctx context.Context, file *config.File, do func(*router.Engine) error) error {
+	builtin, err := embedded()
+	if err != nil {
+		return err
+	}
+	r, err := router.New(ctx, file.Config, router.Options{
+		Logger: hclog.New(&hclog.LoggerOptions{
+			Name: "atom-router", Level: hclog.LevelFromString(a.logLevel), Output: a.stderr, Color: hclog.ColorOff,
+		}),
+		Builtin: builtin,
+		// A command that ends after one call cleans up nothing but its own.
+		NoJanitor: true,
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(r), r.Close())
+}
+
+// printError prints an error once, in one line, or a config's mistakes with
+// their places.
+func (a *app) printError(err error) {
+	var said *silent
+	if errors.As(err, &said) {
+		return
+	}
+	var diags config.Diagnostics
+	if errors.As(err, &diags) {
+		a.printDiagnostics(diags)
+		return
+	}
+	fmt.Fprintf(a.stderr, "Error: %s\n", strings.TrimSpace(err.Error()))
+	var unknown *atom.OutcomeUnknown
+	if errors.As(err, &unknown) {
+		fmt.Fprintf(a.stderr, "Whether the atom was made is not known. The same command with --key %s finds it or makes it.\n", unknown.Key)
+	}
+}
+
+func (a *app) printDiagnostics(diags config.Diagnostics) {
+	if len(diags) > 0 {
+		// There is nowhere left to say that stderr cannot be written.
+		_ = diags.WriteText(a.stderr, a.color())
+	}
+}
+
+// color reports whether stderr is a terminal that wants colours
+// (https://no-color.org).
+func (a *app) color() bool {
+	f, ok := a.stderr.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(f)
+}

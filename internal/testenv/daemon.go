@@ -1,0 +1,111 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Daemon is a Docker daemon of our own: its state, its socket and its
+// containerd are in directories that nobody else uses, and it touches neither
+// bridges nor iptables, so that another daemon on the machine is left alone.
+type Daemon struct {
+	state, run string
+	log        *os.File
+	cmd        *exec.Cmd
+	ended      chan struct{}
+}
+
+// startTime is how long a daemon may take to answer.
+const startTime = 60 * time.Second
+
+// StartDaemon starts a daemon whose state is under state and whose socket is
+// under run, a short path, and returns when it answers.
+func StartDaemon(ctx context.Context, state, run string) (*Daemon, error) {
+	d := &Daemon{state: state, run: run}
+	for _, dir := range []string{state, run} {
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.Start(ctx); err != nil {
+		return nil, errors.Join(err, d.Remove())
+	}
+	return d, nil
+}
+
+// Host is the daemon's DOCKER_HOST.
+func (d *Daemon) Host() string { return "unix://" + d.socket() }
+
+func (d *Daemon) socket() string  { return filepath.Join(d.run, "docker.sock") }
+func (d *Daemon) pidfile() string { return filepath.Join(d.run, "docker.pid") }
+
+// Start starts the daemon again after Kill; its containers went on meanwhile.
+func (d *Daemon) Start(ctx context.Context) error {
+	log, err := os.OpenFile(filepath.Join(d.state, "dockerd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	// A pid file that a killed daemon left may name another process by now.
+	_ = os.Remove(d.pidfile())
+	d.cmd = exec.Command("dockerd",
+		"--host", d.Host(), "--pidfile", d.pidfile(), "--data-root", filepath.Join(d.state, "data"),
+		"--exec-root", filepath.Join(d.run, "exec"), "--config-file", filepath.Join(d.state, "none.json"),
+		"--live-restore", "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false",
+		"--storage-driver", "overlay2")
+	d.cmd.Stdout, d.cmd.Stderr = log, log
+	// Of a session of its own, it outlives the command that started it.
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := os.WriteFile(filepath.Join(d.state, "none.json"), []byte("{}"), 0o600); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	err = d.cmd.Start()
+	log.Close() // the daemon has its own
+	if err != nil {
+		return fmt.Errorf("starting dockerd: %w", err)
+	}
+	ended := make(chan struct{})
+	d.ended = ended
+	go func() { d.cmd.Wait(); close(ended) }() // ends with the daemon
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for {
+		if answers(ctx, d.socket()) {
+			return nil
+		}
+		select {
+		case <-ended:
+			return fmt.Errorf("dockerd ended at once; the end of its log:\n%s", d.logTail())
+		case <-ctx.Done():
+			return fmt.Errorf("dockerd does not answer: %w; the end of its log:\n%s", ctx.Err(), d.logTail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Kill kills the daemon with SIGKILL, and not its containers.
+func (d *Daemon) Kill() error {
+	err := d.cmd.Process.Kill()
+	<-d.ended
+	return err
+}
+
+func (d *Daemon) logTail() string {
+	text, err := os.ReadFile(filepath.Join(d.state, "dockerd.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-2000):])
+}
+
+// Remove ends the daemon, its containers and its containerd, and removes all
+// that they left: processes, mounts, files. It also does so for one that an
+// earlier program started in the same directories, whatever became of it.
+func (d *Daemon) Remove() error {
+	return errors.Join(endProcesses(d.state, d.run), unmount(d.state, d.run), os.RemoveAll(d.run), os.RemoveAll(d.state))
+}

@@ -1,0 +1,40 @@
+package testenv
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// StartDocker starts a daemon for one test alone, which may Kill and Start it,
+// with the probe image. It is skipped or fails like Docker.
+func StartDocker(t testing.TB) *Daemon {
+	t.Helper()
+	Docker(t)
+	// Sockets have short paths; and what the test's own directory would
+	// remove at its end must be unmounted first.
+	run, err := os.MkdirTemp("/run", "atd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := os.MkdirTemp("/var/lib", "atom-test-docker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := StartDaemon(t.Context(), state, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of %s:\n%s", filepath.Join(state, "dockerd.log"), d.logTail())
+		}
+		if err := d.Remove(); err != nil {
+			t.Errorf("removing the test's Docker daemon: %v", err)
+		}
+	})
+	if err := LoadProbe(t.Context(), d.Host()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
