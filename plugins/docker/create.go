@@ -25,6 +25,9 @@ const (
 	// makerGrace is how long a container may stay unstarted before a Create
 	// under the same Key takes its maker for dead.
 	makerGrace = 5 * time.Second
+	// nameGrace bounds how long a name may be taken by a container that is
+	// not to be seen.
+	nameGrace = 15 * time.Second
 	// placeAttempts bounds how often a Create starts over because the
 	// container it met under its name vanished.
 	placeAttempts = 5
@@ -176,7 +179,10 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 		return "", false, err
 	}
 	var last error
-	for range placeAttempts {
+	for deadline := time.Now().Add(nameGrace); ; {
+		if last != nil && time.Now().After(deadline) {
+			return "", false, atom.Errorf(errdefs.ErrUnavailable, "the container's name is being taken or let go of; try again: %w", last)
+		}
 		var reached atomic.Bool
 		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
 		made, err := api.ContainerCreate(traced, p.e.configFor(p.r, time.Now()), p.e.hostConfigFor(p.r), nil, nil, p.name)
@@ -192,7 +198,12 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 		}
 		c, err := p.e.inspect(ctx, p.name)
 		if errdefs.IsNotFound(err) {
-			continue // it is gone meanwhile
+			// It is gone meanwhile, or not to be seen yet: Docker takes the
+			// name first.
+			if err := pause(p.wanted, 50*time.Millisecond); err != nil {
+				return "", false, err
+			}
+			continue
 		}
 		if err != nil {
 			return "", false, err
@@ -215,7 +226,6 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 		}
 		return c.ID, c.State.Status != container.StateCreated, nil
 	}
-	return "", false, last
 }
 
 // leaveToMaker gives another router that is just making the container the

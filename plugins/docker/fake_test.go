@@ -35,14 +35,24 @@ type fakeDaemon struct {
 	running bool
 	cut     func(size int) int // where a response breaks; nil: it does not
 	polls   int
+
+	// pulling tells of a pull that begins, and of one that is given up.
+	pulling chan bool
 }
 
 func newFakeDaemon(t *testing.T) *fakeDaemon {
-	d := &fakeDaemon{zone: time.UTC}
+	d := &fakeDaemon{zone: time.UTC, pulling: make(chan bool)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_ping", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Api-Version", "1.41") })
 	mux.HandleFunc("/v1.41/containers/"+fakeID+"/json", d.inspect)
 	mux.HandleFunc("/v1.41/containers/"+fakeID+"/logs", d.logs)
+	mux.HandleFunc("/v1.41/images/create", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(`{"status":"Pulling"}`))
+		w.(http.Flusher).Flush()
+		d.pulling <- true
+		<-r.Context().Done()
+		d.pulling <- false
+	})
 	mux.HandleFunc("/v1.41/events", func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
