@@ -40,6 +40,7 @@ func (r *EngineCreateRequest) Validate() error {
 	}
 	v.key("key", r.Key)
 	v.owner("owner", r.Owner)
+	v.text("rule", r.Rule)
 	v.spec(r.Spec)
 	if v.size > MaxRequestBytes {
 		v.add("request", "holds %d bytes of text; at most %d", v.size, MaxRequestBytes)

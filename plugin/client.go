@@ -54,6 +54,9 @@ func (c *Client) Probe(ctx context.Context) (atom.Capabilities, error) {
 
 // Get implements atom.Engine.
 func (c *Client) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
+	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return nil, err
+	}
 	ctx := atom.ContextOr(r.Context)
 	resp, err := c.rpc.Get(ctx, &pb.GetRequest{Owner: r.Owner, Id: r.ID}, callOptions()...)
 	return c.atom(ctx, resp.GetAtom(), err)
@@ -61,6 +64,9 @@ func (c *Client) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
 
 // Lookup implements atom.Lookuper.
 func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
+	if err := sendable("key", r.Key, "owner", r.Owner); err != nil {
+		return nil, err
+	}
 	ctx := atom.ContextOr(r.Context)
 	resp, err := c.rpc.Lookup(ctx, &pb.LookupRequest{Owner: r.Owner, Key: r.Key}, callOptions()...)
 	return c.atom(ctx, resp.GetAtom(), err)
@@ -69,6 +75,9 @@ func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 // Create implements atom.Engine. Where the connection broke before the answer
 // came, the error is an *atom.OutcomeUnknown.
 func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
+	if err := r.Validate(); err != nil { // refuses what is not sendable, too
+		return nil, err
+	}
 	ctx := atom.ContextOr(r.Context)
 	resp, err := c.rpc.Create(ctx, createToWire(r), callOptions()...)
 	if err != nil && ctx.Err() == nil && broken(err) {
@@ -79,6 +88,9 @@ func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 
 // Wait implements atom.Engine.
 func (c *Client) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
+	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return nil, err
+	}
 	ctx := atom.ContextOr(r.Context)
 	resp, err := c.rpc.Wait(ctx, &pb.WaitRequest{Owner: r.Owner, Id: r.ID}, callOptions()...)
 	return c.atom(ctx, resp.GetAtom(), err)
@@ -86,6 +98,9 @@ func (c *Client) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 
 // Stop implements atom.Engine.
 func (c *Client) Stop(r *atom.EngineStopRequest) error {
+	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return err
+	}
 	ctx := atom.ContextOr(r.Context)
 	_, err := c.rpc.Stop(ctx, stopToWire(r), callOptions()...)
 	return errorFromWire(ctx, err)
@@ -93,6 +108,9 @@ func (c *Client) Stop(r *atom.EngineStopRequest) error {
 
 // Delete implements atom.Deleter.
 func (c *Client) Delete(r *atom.EngineDeleteRequest) error {
+	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return err
+	}
 	ctx := atom.ContextOr(r.Context)
 	_, err := c.rpc.Delete(ctx, &pb.DeleteRequest{Owner: r.Owner, Id: r.ID, Force: r.Force}, callOptions()...)
 	return errorFromWire(ctx, err)
@@ -100,6 +118,9 @@ func (c *Client) Delete(r *atom.EngineDeleteRequest) error {
 
 // List implements atom.Engine.
 func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
+	if err := sendable("owner", r.Owner); err != nil {
+		return nil, err
+	}
 	ctx := atom.ContextOr(r.Context)
 	// Whatever ends the loop below ends the stream.
 	streaming, cancel := context.WithCancel(ctx)

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"google.golang.org/grpc"
@@ -13,6 +14,9 @@ import (
 // Logs implements atom.Engine. Its reader is an *atom.LogReader. What the
 // caller does not read stays with the engine, but for gRPC's window.
 func (c *Client) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
+	if err := errors.Join(sendable("id", r.ID, "owner", r.Owner, "cursor", r.Cursor), knownStream(r.Stream)); err != nil {
+		return nil, err
+	}
 	ctx := atom.ContextOr(r.Context)
 	streaming, cancel := context.WithCancel(ctx)
 	stream, err := c.rpc.Logs(streaming, logsToWire(r), callOptions()...)

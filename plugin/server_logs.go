@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -24,6 +25,9 @@ const (
 
 func (s *server) Logs(r *pb.LogsRequest, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
 	_, err := call(s, "Logs", func(e atom.Engine) (struct{}, error) {
+		if _, ok := streamFromWire[r.Stream]; r.Stream != pb.Stream_STREAM_UNSPECIFIED && !ok {
+			return struct{}{}, &atom.FieldError{Field: "stream", Reason: fmt.Sprintf("%d is no stream of this protocol", r.Stream)}
+		}
 		req := logsFromWire(r)
 		req.Context = stream.Context()
 		logs, err := e.Logs(req)

@@ -252,15 +252,3 @@ func newEngine(t testing.TB, c Config) *Engine {
 	t.Cleanup(func() { e.Close() })
 	return e
 }
-
-// within bounds a poll for what other goroutines do.
-func within(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10s: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}

@@ -16,7 +16,6 @@ import (
 // bridges nor iptables, so that another daemon on the machine is left alone.
 type Daemon struct {
 	state, run string
-	log        *os.File
 	cmd        *exec.Cmd
 	ended      chan struct{}
 }

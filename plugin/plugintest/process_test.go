@@ -47,9 +47,9 @@ func TestConfigureRefused(t *testing.T) {
 		t.Errorf("a call before Configure: %v", err)
 	}
 	for config, want := range map[string]string{
-		`{"word": "forbidden"}`:                           "word: is forbidden",
-		`{"wrod": "x"}`:                                   `there is no setting called "wrod"`,
-		`{"word": 7}`:                                     "word: a number cannot be a string",
+		`{"word": "forbidden"}`: "word: is forbidden",
+		`{"wrod": "x"}`:         `there is no setting called "wrod"`,
+		`{"word": 7}`:           "word: a number cannot be a string",
 		`{"nested": [{"label": "a", "count": "secret"}]}`: "nested[0].count: a string cannot be a int",
 	} {
 		err := p.Configure(t.Context(), []byte(config))

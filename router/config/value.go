@@ -99,7 +99,7 @@ func (d *decoder) pairs(expr hclsyntax.Expression, what string) ([]pair, bool) {
 	var list []pair
 	seen := map[string]hcl.Range{}
 	for _, entry := range object.Items {
-		k, ok := d.value(entry.KeyExpr.(hclsyntax.Expression))
+		k, ok := d.value(entry.KeyExpr)
 		if !ok {
 			continue
 		}

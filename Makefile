@@ -1,0 +1,48 @@
+# make help lists the targets. A machine needs Go, git, make and a C compiler
+# (for the race detector); what else the tests need they install themselves,
+# where they may.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BINARIES := ./cmd/atom-router ./plugins/docker/atom-plugin-docker ./plugins/process/atom-plugin-process
+TESTENV := go run ./internal/testenv/cmd/testenv
+TOOLS := $(CURDIR)/bin/tools
+PROTO := atomrouter/engine/v1/engine.proto
+# Tests share two cores with a Docker daemon; a package may take long.
+TESTFLAGS ?= -race -timeout 20m
+
+.PHONY: help build demo test lint bench generate tools testenv testenv-down clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the router and its plugins into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(BINARIES)
+
+demo: build ## run real jobs through the router with examples/config.hcl
+	@./examples/demo.sh
+
+test: lint ## run all checks and tests, with real engines where they can be had
+	$(TESTENV) test $(TESTFLAGS) ./...
+
+lint: tools ## gofmt, vet, staticcheck, drift of go.mod and generated code
+	@./internal/tools/lint.sh $(TOOLS) $(PROTO)
+
+bench: build ## measure against baselines, with Docker where it can be had
+	$(TESTENV) run go run ./internal/bench
+
+generate: tools ## generate the protocol's Go code
+	$(TOOLS)/protogen -bin $(TOOLS) -root plugin/proto $(PROTO)
+
+tools:
+	@mkdir -p $(TOOLS)
+	@cd internal/tools && GOBIN=$(TOOLS) go install tool && go build -o $(TOOLS)/ ./protogen
+
+testenv: ## start the real engines and leave them running; source .testenv/env
+	@$(TESTENV) up
+
+testenv-down: ## stop them and leave nothing
+	@$(TESTENV) down
+
+clean: ## remove what was built
+	rm -rf bin
