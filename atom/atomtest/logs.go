@@ -42,7 +42,7 @@ func logsPromises() []Promise {
 		output("a last line without a newline arrives", "one\ntwo", "print", "one", ";", "write", "two"),
 		output("a job without output has an empty log", "", "sleep", "1ms"),
 		output("carriage returns, tabs and escapes arrive", "50%\r100%\r\n\tdone \x1b[1m\x07\n", "write", "50%\r100%\r\n\tdone \x1b[1m\x07\n"),
-		output("unicode arrives", "größer ∀ 日本 🙂\n", "print", "größer ∀ 日本 🙂"),
+		output("text in any script arrives", "größer ∀ 日本 🙂\n", "print", "größer ∀ 日本 🙂"),
 		output("a line of exactly 16 KiB arrives", string(known(steps.Text, 1, 16<<10))+"\nx\n", "pour", "16384", "text", "1", "out", ";", "print", ";", "print", "x"),
 		poured("a line of 100 KiB without an end arrives", nil, steps.Text, 100<<10),
 		poured("a mebibyte of lines arrives, those over 16 KiB too", nil, steps.Lines, 1<<20),
