@@ -23,9 +23,12 @@ type author struct {
 	describe  *pb.DescribeResponse
 	construct func(ctx context.Context, configJSON []byte) (atom.Engine, error)
 
-	mu         sync.Mutex
-	configured atom.Engine
-	closing    sync.Once
+	// configuring is held while the constructor runs, which may take long;
+	// mu never is.
+	configuring sync.Mutex
+	mu          sync.Mutex
+	configured  atom.Engine
+	closing     sync.Once
 }
 
 func newAuthor[C any](p Plugin[C], log hclog.Logger) (*author, error) {
@@ -65,15 +68,15 @@ func (a *author) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeRes
 }
 
 func (a *author) Configure(ctx context.Context, r *pb.ConfigureRequest) (resp *pb.ConfigureResponse, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.configuring.Lock()
+	defer a.configuring.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("panic in the engine's constructor", "panic", p, "stack", string(debug.Stack()))
 			err = errorToWire(atom.Errorf(errdefs.ErrInternal, "the engine panicked in its constructor: %v", p))
 		}
 	}()
-	if a.configured != nil {
+	if _, err := a.engine(); err == nil {
 		return nil, errorToWire(atom.Errorf(errdefs.ErrFailedPrecondition, "the plugin is configured already"))
 	}
 	for name, value := range r.Environment {
@@ -88,7 +91,9 @@ func (a *author) Configure(ctx context.Context, r *pb.ConfigureRequest) (resp *p
 	if err != nil {
 		return nil, errorToWire(err)
 	}
+	a.mu.Lock()
 	a.configured = engine
+	a.mu.Unlock()
 	return &pb.ConfigureResponse{}, nil
 }
 
@@ -103,6 +108,11 @@ func (a *author) close() {
 		done := make(chan struct{})
 		go func() { // ends with the process at the latest
 			defer close(done)
+			defer func() {
+				if p := recover(); p != nil {
+					a.log.Error("panic in the engine's Close", "panic", p, "stack", string(debug.Stack()))
+				}
+			}()
 			if err := closer.Close(); err != nil {
 				a.log.Warn("closing the engine", "error", err)
 			}

@@ -17,8 +17,9 @@ import (
 )
 
 // commandOf is the command that starts the plugin. What can be seen to be
-// wrong with the file is an error here, in better words than the system's.
-func commandOf(o LaunchOptions) (*exec.Cmd, error) {
+// wrong with the file is an error here, in better words than the system's. A
+// pinned one may be copied to dir.
+func commandOf(o LaunchOptions, dir string) (*exec.Cmd, error) {
 	path, err := filepath.Abs(o.Path)
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func commandOf(o LaunchOptions) (*exec.Cmd, error) {
 	if o.SHA256 == "" {
 		return &exec.Cmd{Path: path, Args: append([]string{path}, o.Args...)}, nil
 	}
-	file, err := os.Open(path)
+	file, cmd, err := unchanging(path, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +51,8 @@ func commandOf(o LaunchOptions) (*exec.Cmd, error) {
 		file.Close()
 		return nil, atom.Errorf(errdefs.ErrInvalidArgument, "its sha256 is %s, and the config pins %s", sum, strings.ToLower(o.SHA256))
 	}
-	cmd, err := pinned(file, path, o.Args)
-	if err != nil {
-		file.Close()
-	}
-	return cmd, err
+	cmd.Args = append([]string{path}, o.Args...)
+	return cmd, nil
 }
 
 // environment is what a plugin gets of this process's own, before it says what

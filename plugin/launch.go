@@ -2,10 +2,12 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,11 +33,14 @@ const (
 	// end afterwards.
 	shutdownTime = time.Second
 	stopTime     = 2 * time.Second
+	// killTime is for the system to end a process that was killed: one that
+	// waits for a dead disk takes its time.
+	killTime = 3 * time.Second
 )
 
 // LaunchOptions say what to launch.
 type LaunchOptions struct {
-	// Name is the backend's, for the log.
+	// Name is the backend's; the plugin's log lines bear it.
 	Name string
 	// Path is the plugin's binary, and Args what it is given.
 	Path string
@@ -86,6 +91,9 @@ func Launch(ctx context.Context, o LaunchOptions) (*Process, error) {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	if o.Name != "" && !strings.HasSuffix(o.Logger.Name(), o.Name) {
+		o.Logger = o.Logger.Named(o.Name)
+	}
 	if o.StartTimeout <= 0 {
 		o.StartTimeout = startTimeout
 	}
@@ -113,7 +121,7 @@ func Launch(ctx context.Context, o LaunchOptions) (*Process, error) {
 }
 
 func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
-	command, err := commandOf(o)
+	command, err := commandOf(o, p.sockets.path)
 	if err != nil {
 		return err
 	}
@@ -168,6 +176,8 @@ func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
 func dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(callOptions()...),
+		// An idle connection is kept: its socket may be gone from the disk.
+		grpc.WithIdleTimeout(0),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
 	}
 }
@@ -223,22 +233,25 @@ func (p *Process) Err() error {
 // its socket removed. It is idempotent.
 func (p *Process) Close() error {
 	p.closing.Do(func() {
+		var err error
 		if p.process != nil && p.process.started() {
-			p.end()
+			err = p.end()
 		}
-		if p.conn != nil {
+		if p.conn != nil && err != nil {
+			p.conn.Close() // go-plugin would wait for the process for ever
+		} else if p.conn != nil {
 			// The process is gone, so that go-plugin finds nothing to wait
 			// for; it ends its goroutines and closes the connection.
 			p.client.Kill()
 		}
-		p.closeErr = p.sockets.remove()
+		p.closeErr = errors.Join(err, p.sockets.remove())
 	})
 	return p.closeErr
 }
 
 // end ends the process on our clock: go-plugin's would wait for ever for one
 // that is stopped.
-func (p *Process) end() {
+func (p *Process) end() error {
 	p.process.expectEnd()
 	if p.conn != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
@@ -247,14 +260,18 @@ func (p *Process) end() {
 		cancel()
 	}
 	p.process.closeStdin()
-	grace := time.NewTimer(stopTime)
-	defer grace.Stop()
 	select {
 	case <-p.process.done:
-	case <-grace.C:
+		return nil
+	case <-time.After(stopTime):
 	}
 	p.process.kill()
-	<-p.process.done
+	select {
+	case <-p.process.done:
+		return nil
+	case <-time.After(killTime):
+		return atom.Errorf(errdefs.ErrUnavailable, "plugin %s: process %s was killed and does not end", p.process.path, p.process.ID())
+	}
 }
 
 func (p *Process) lastWords() string {

@@ -81,11 +81,15 @@ func (p *process) Start(context.Context) error {
 	return nil
 }
 
-// wait reaps the process, and what it left in its group before that: as long
-// as it is not reaped, the group's number is its own.
+// wait reaps the process, and ends what it left in its group before that: as
+// long as it is not reaped, the group's number is its own.
 func (p *process) wait() {
-	awaitExit(p.cmd.Process)
-	killGroup(p.cmd.Process.Pid)
+	if awaitExit(p.cmd.Process) {
+		p.mu.Lock()
+		killGroup(p.cmd.Process.Pid)
+		p.running = false
+		p.mu.Unlock()
+	}
 	err := p.cmd.Wait()
 	p.mu.Lock()
 	p.running, p.waitErr = false, err

@@ -57,13 +57,15 @@ func (d *socketDir) remove() error {
 	return err
 }
 
-// sweep removes the directories whose makers are gone. What it may not look
-// into is others' and stays.
+// sweep removes our directories whose makers are gone.
 func sweep(base string) {
 	dirs, _ := filepath.Glob(filepath.Join(base, socketPrefix+"*"))
 	for _, dir := range dirs {
 		info, err := os.Lstat(dir)
 		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < unlockedAge {
+			continue
+		}
+		if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Getuid() {
 			continue
 		}
 		lock, err := os.Open(filepath.Join(dir, lockName))

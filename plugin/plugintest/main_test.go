@@ -218,6 +218,28 @@ func within(t *testing.T, d time.Duration, what string, do func()) {
 	}
 }
 
+// stop sends SIGSTOP and returns when every thread stands still.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	running := func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, path := range threads {
+			if text, err := os.ReadFile(path); err == nil && !strings.Contains(string(text), ") T ") {
+				return true
+			}
+		}
+		return len(threads) == 0
+	}
+	for deadline := time.Now().Add(5 * time.Second); running(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d runs on after SIGSTOP", pid)
+		}
+	}
+}
+
 // gone waits for a process to end.
 func gone(pid int, d time.Duration) error {
 	for deadline := time.Now().Add(d); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {

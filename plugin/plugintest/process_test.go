@@ -152,9 +152,7 @@ func TestKilledUnderCalls(t *testing.T) {
 func TestStoppedPlugin(t *testing.T) {
 	p := launch(t, "as-plugin")
 	pid, _ := strconv.Atoi(ask(t, p, "pid"))
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, pid)
 	within(t, plugin.PingTimeout+2*time.Second, "a ping", func() {
 		if err := p.Ping(t.Context()); !errdefs.IsUnavailable(err) {
 			t.Errorf("pinging a stopped plugin: %v", err)
