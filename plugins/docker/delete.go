@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -39,24 +40,28 @@ func (e *Engine) Delete(r *atom.EngineDeleteRequest) error {
 		if errdefs.IsNotFound(lookErr) {
 			return nil
 		}
-		if lookErr == nil && now.State.Status == container.StateRemoving {
+		removing := lookErr == nil && now.State.Status == container.StateRemoving
+		if removing || strings.Contains(daemonText(err), "already in progress") {
 			return e.awaitRemoval(ctx, c.ID)
 		}
 	}
 	return e.daemon.fault(ctx, err)
 }
 
+// removalGrace is how long a removal may be under way without showing.
+const removalGrace = 10 * time.Second
+
 // awaitRemoval returns when a container that is being removed is gone. A
 // removal takes moments; one that fails leaves the container dead.
 func (e *Engine) awaitRemoval(ctx context.Context, id string) error {
-	for {
+	for deadline := time.Now().Add(removalGrace); ; {
 		c, err := e.inspect(ctx, id)
 		switch {
 		case errdefs.IsNotFound(err):
 			return nil
 		case err != nil:
 			return err
-		case c.State.Status != container.StateRemoving:
+		case c.State.Status != container.StateRemoving && time.Now().After(deadline):
 			return atom.Errorf(errdefs.ErrUnavailable, "the daemon gave up removing the container, which is %s now; try again", c.State.Status)
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {

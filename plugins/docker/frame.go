@@ -20,7 +20,14 @@ type record struct {
 	at     int64 // Unix nanoseconds, or untimed
 	stream int   // 1 stdout, 2 stderr, as in Docker's frames
 	data   []byte
+	// owed is set when data begins with the newline of the line before,
+	// which the daemon left out.
+	owed bool
 }
+
+// piece reports whether the record is a piece of a long line, and not its
+// last.
+func (r record) piece() bool { return len(r.data) == pieceBytes && !r.ends() }
 
 // untimed stands for the time of records that were asked for without.
 const untimed = 1
@@ -31,6 +38,8 @@ func (r record) ends() bool { return len(r.data) > 0 && r.data[len(r.data)-1] ==
 var streamNames = [3]atom.Stream{1: atom.Stdout, 2: atom.Stderr}
 
 const (
+	// pieceBytes is how much of a line the daemon records at a time.
+	pieceBytes    = 16 << 10
 	frameHeader   = 8
 	frameBuffer   = 128 << 10
 	frameError    = 3 // a frame that holds the daemon's error, not output
@@ -47,7 +56,20 @@ type frames struct {
 	large []byte // a record that does not fit r
 	clock clock
 	err   error // what next answers from now on
+	lines [3]lineState
 }
+
+// lineState is what a stream's line has come to.
+type lineState int
+
+const (
+	// lineShort: nothing that matters.
+	lineShort lineState = iota
+	// linePieces: it is long, and goes on.
+	linePieces
+	// lineOwes: it is long and over, but its newline was not given.
+	lineOwes
+)
 
 // fail makes next give err: it was met when there was something to give
 // first.
@@ -105,14 +127,43 @@ func (f *frames) next() (record, error) {
 	if stream == 0 {
 		stream = 1 // stdin's echo, which Docker counts as stdout
 	}
-	if !f.timed {
-		return record{at: untimed, stream: stream, data: body}, nil
+	r := record{at: untimed, stream: stream, data: body}
+	if f.timed {
+		if r.at, r.data, err = f.clock.cut(body); err != nil {
+			return record{}, err
+		}
 	}
-	at, text, err := f.clock.cut(body)
-	if err != nil {
-		return record{}, err
+	return f.mend(r), nil
+}
+
+// mend gives a long line the newline that the local driver of daemons before
+// 23 loses. Only its last piece is shorter than pieceBytes; so where another
+// record follows it in the same stream, a newline came between. Whether one
+// came at the very end of the output cannot be known, and none is made up.
+func (f *frames) mend(r record) record {
+	line := &f.lines[r.stream]
+	if *line == linePieces && len(r.data) == 0 {
+		// Its end came right after a whole piece.
+		*line = lineShort
+		r.data = []byte{'\n'}
+		return r
 	}
-	return record{at: at, stream: stream, data: text}, nil
+	before := *line
+	switch {
+	case r.ends():
+		*line = lineShort
+	case r.piece():
+		*line = linePieces
+	case before == linePieces:
+		*line = lineOwes
+	default:
+		*line = lineShort
+	}
+	if before == lineOwes {
+		r.owed = true
+		r.data = append([]byte{'\n'}, r.data...)
+	}
+	return r
 }
 
 // ready reports whether the next record can be had without waiting for the

@@ -61,10 +61,18 @@ func (e *Engine) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	} else {
 		s.tail = r.Tail
 	}
-	if _, err := e.find(ctx, r.ID, r.Owner); err != nil {
+	c, err := e.find(ctx, r.ID, r.Owner)
+	if err != nil {
 		return nil, err
 	}
 	s.ctx, s.cancel = e.bound(ctx)
+	if infoOf(c).State != atom.Created {
+		// Where a Tail begins is decided now, not when somebody reads.
+		if err := s.tryOpen(); err != nil && !errors.Is(err, io.EOF) {
+			s.cancel()
+			return nil, err
+		}
+	}
 	return atom.NewLogReader(s, r.Timestamps), nil
 }
 
@@ -85,6 +93,7 @@ type logSource struct {
 	pos     position
 	back    *retrace // while passing over again what was passed before
 	recent  recent
+	long    bool  // there are lines in pieces
 	fresh   int64 // records of this pass that were new
 	missed  int   // passes in a row that did not get back to the position
 	backoff time.Duration
@@ -216,7 +225,7 @@ func (s *logSource) tryOpen() error {
 // written any more is not rotated any more, so that counting its records from
 // the beginning is enough to resume.
 func (s *logSource) plain() bool {
-	return s.final && !s.split && s.since == 0 && s.pos.from.at == 0 && (s.back == nil || s.back.to.last == untimed)
+	return s.final && !s.split && !s.long && s.since == 0 && s.pos.from.at == 0 && (s.back == nil || s.back.to.last == untimed)
 }
 
 // ask requests the log.
@@ -283,6 +292,9 @@ func (s *logSource) read() (atom.LogChunk, error) {
 			}
 		}
 		r, err := s.frames.next()
+		if err == nil && !s.frames.timed && r.piece() {
+			err = errLong
+		}
 		if err != nil {
 			if chunk.Data != nil {
 				// The daemon's word comes again with the next call.
@@ -292,11 +304,10 @@ func (s *logSource) read() (atom.LogChunk, error) {
 			}
 			return atom.LogChunk{}, err
 		}
-		wanted, err := s.pass(r)
-		if err != nil {
+		if r.data, err = s.pass(r); err != nil {
 			return atom.LogChunk{}, err
 		}
-		if !wanted || len(r.data) == 0 {
+		if len(r.data) == 0 {
 			continue
 		}
 		var at time.Time
@@ -317,9 +328,9 @@ func (s *logSource) read() (atom.LogChunk, error) {
 	}
 }
 
-// pass moves the position over a record and reports whether the reader is to
-// have it.
-func (s *logSource) pass(r record) (bool, error) {
+// pass moves the position over a record and returns what of it the reader is
+// to have.
+func (s *logSource) pass(r record) ([]byte, error) {
 	floor := s.pos.whole.at
 	if s.back != nil {
 		floor = s.pos.from.at
@@ -328,43 +339,57 @@ func (s *logSource) pass(r record) (bool, error) {
 		// Daemons since 23 send everything from the first record on that is
 		// young enough. Behind the position that is welcome: there, older
 		// ones come from a clock that was set back.
-		return false, nil
+		return nil, nil
 	}
-	begins := s.pos.open[r.stream] == 0
+	begins := r.owed || s.pos.open[r.stream] == 0
 	s.recent.add(r)
 	if s.back != nil {
 		s.pos.move(r)
 		s.back.pass(r)
 		if s.back.over() {
 			if !s.back.intact() {
-				return false, errRotated
+				return nil, errRotated
 			}
 			s.back = nil
 			s.missed = 0
 		}
-		return false, nil
+		return nil, nil
 	}
 	s.pos.pass(r)
 	s.fresh++
 	if r.at < s.since {
-		return false, nil
+		return nil, nil
+	}
+	mute := &s.pos.mute[r.stream]
+	if r.owed && *mute {
+		// The newline belongs to the line that is left out.
+		r.data, *mute = r.data[1:], false
 	}
 	if begins && s.skip > 0 {
 		s.skip--
-		s.pos.mute[r.stream] = true
+		*mute = true
 	}
-	muted := s.pos.mute[r.stream]
-	if r.ends() {
-		s.pos.mute[r.stream] = false
+	if *mute {
+		*mute = !r.ends()
+		return nil, nil
 	}
-	return !muted, nil
+	return r.data, nil
 }
+
+// errLong ends a pass without times at the first line that is in pieces:
+// without them the daemon leaves out empty last pieces, which say where such
+// a line ends.
+var errLong = errors.New("a line in pieces")
 
 var errRotated = atom.Errorf(errdefs.ErrDataLoss, "the log does not hold any more what was read before: it was rotated away, so output may be missing")
 
 // after decides what the end of a pass means: io.EOF if all was delivered,
 // nil to begin another, or what ends the reader.
 func (s *logSource) after(err error) error {
+	if errors.Is(err, errLong) {
+		s.long = true
+		return nil
+	}
 	clean := errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 	var fault *logFault
 	if !clean && !errors.Is(err, context.Canceled) && !isConnectionError(err) && !(errors.As(err, &fault) && s.fresh > 0) {

@@ -75,6 +75,9 @@ func (p *position) move(r record) {
 	p.next.count(r)
 	p.total++
 	p.last = r.at
+	if r.owed {
+		p.open[r.stream] = 0
+	}
 	switch {
 	case r.ends():
 		p.open[r.stream] = 0

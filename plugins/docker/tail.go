@@ -73,7 +73,7 @@ func (s *logSource) countLines(from int64) (lines int64, err error) {
 		if r.at < from {
 			return
 		}
-		if !open[r.stream] && r.at >= s.since {
+		if (!open[r.stream] || r.owed) && r.at >= s.since {
 			lines++
 		}
 		open[r.stream] = !r.ends()
