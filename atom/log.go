@@ -75,26 +75,41 @@ var ErrLogsClosed = errors.New("logs: reader is closed")
 
 // Next returns the next chunk, its Data without timestamps.
 func (r *LogReader) Next() (LogChunk, error) {
-	if r.err != nil {
-		return LogChunk{}, r.err
-	}
-	chunk, err := r.src.Next()
-	if err != nil {
-		select {
-		case <-r.closed:
-			err = ErrLogsClosed
-		default:
-		}
-		r.err = err
+	if err := r.end(); err != nil {
 		return LogChunk{}, err
 	}
-	return chunk, nil
+	chunk, err := r.src.Next()
+	if err == nil {
+		return chunk, nil
+	}
+	if closed := r.end(); closed != nil {
+		return LogChunk{}, closed
+	}
+	r.err = err
+	return LogChunk{}, err
+}
+
+// end is why there is no more: the source's error, or that of Close.
+func (r *LogReader) end() error {
+	if r.err == nil {
+		select {
+		case <-r.closed:
+			r.err = ErrLogsClosed
+		default:
+		}
+	}
+	return r.err
 }
 
 // Read implements io.Reader.
 func (r *LogReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	select {
+	case <-r.closed: // also what was fetched before is given up
+		r.rest = nil
+	default:
 	}
 	for len(r.rest) == 0 {
 		chunk, err := r.Next()
