@@ -4,9 +4,9 @@ import (
 	"context"
 	"io"
 
-	"google.golang.org/grpc"
-
 	"github.com/containerd/errdefs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 
 	"github.com/atom-router/atom-router/atom"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
@@ -19,11 +19,15 @@ const MaxMessageBytes = 64 << 20
 // process, or whatever else serves the protocol. It implements all optional
 // interfaces; calls that the engine behind it cannot serve are NotImplemented.
 //
-// A broken connection is Unavailable, and for a Create an
-// *atom.OutcomeUnknown. All methods may be called from any number of
+// A broken connection is Unavailable, and for a Create that may have reached
+// the engine an *atom.OutcomeUnknown. All methods may be called from any number of
 // goroutines.
 type Client struct {
-	rpc pb.EngineClient
+	rpc     pb.EngineClient
+	options []grpc.CallOption
+	// tells is set where a call tells whether it got as far as the other
+	// side.
+	tells bool
 }
 
 var (
@@ -35,7 +39,8 @@ var (
 
 // NewClient returns a client over conn, which stays the caller's to close.
 func NewClient(conn grpc.ClientConnInterface) *Client {
-	return &Client{rpc: pb.NewEngineClient(conn)}
+	_, tells := conn.(*grpc.ClientConn)
+	return &Client{rpc: pb.NewEngineClient(conn), options: callOptions(), tells: tells}
 }
 
 // callOptions let a Create with a large environment through.
@@ -45,7 +50,7 @@ func callOptions() []grpc.CallOption {
 
 // Probe implements atom.Prober.
 func (c *Client) Probe(ctx context.Context) (atom.Capabilities, error) {
-	resp, err := c.rpc.Probe(ctx, &pb.ProbeRequest{}, callOptions()...)
+	resp, err := c.rpc.Probe(ctx, &pb.ProbeRequest{}, c.options...)
 	if err != nil {
 		return nil, errorFromWire(ctx, err)
 	}
@@ -58,7 +63,7 @@ func (c *Client) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
-	resp, err := c.rpc.Get(ctx, &pb.GetRequest{Owner: r.Owner, Id: r.ID}, callOptions()...)
+	resp, err := c.rpc.Get(ctx, &pb.GetRequest{Owner: r.Owner, Id: r.ID}, c.options...)
 	return c.atom(ctx, resp.GetAtom(), err)
 }
 
@@ -68,19 +73,21 @@ func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
-	resp, err := c.rpc.Lookup(ctx, &pb.LookupRequest{Owner: r.Owner, Key: r.Key}, callOptions()...)
+	resp, err := c.rpc.Lookup(ctx, &pb.LookupRequest{Owner: r.Owner, Key: r.Key}, c.options...)
 	return c.atom(ctx, resp.GetAtom(), err)
 }
 
-// Create implements atom.Engine. Where the connection broke before the answer
-// came, the error is an *atom.OutcomeUnknown.
+// Create implements atom.Engine. Where the connection broke after the request
+// had gone out and before the answer came, the error is an
+// *atom.OutcomeUnknown.
 func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 	if err := r.Validate(); err != nil { // refuses what is not sendable, too
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
-	resp, err := c.rpc.Create(ctx, createToWire(r), callOptions()...)
-	if err != nil && ctx.Err() == nil && broken(err) {
+	var reached peer.Peer // filled in once the call has a connection
+	resp, err := c.rpc.Create(ctx, createToWire(r), append(c.options[:len(c.options):len(c.options)], grpc.Peer(&reached))...)
+	if err != nil && ctx.Err() == nil && broken(err) && (reached.Addr != nil || !c.tells) {
 		return nil, &atom.OutcomeUnknown{Key: r.Key, Err: errorFromWire(ctx, err)}
 	}
 	return c.atom(ctx, resp.GetAtom(), err)
@@ -92,7 +99,7 @@ func (c *Client) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
-	resp, err := c.rpc.Wait(ctx, &pb.WaitRequest{Owner: r.Owner, Id: r.ID}, callOptions()...)
+	resp, err := c.rpc.Wait(ctx, &pb.WaitRequest{Owner: r.Owner, Id: r.ID}, c.options...)
 	return c.atom(ctx, resp.GetAtom(), err)
 }
 
@@ -102,7 +109,7 @@ func (c *Client) Stop(r *atom.EngineStopRequest) error {
 		return err
 	}
 	ctx := atom.ContextOr(r.Context)
-	_, err := c.rpc.Stop(ctx, stopToWire(r), callOptions()...)
+	_, err := c.rpc.Stop(ctx, stopToWire(r), c.options...)
 	return errorFromWire(ctx, err)
 }
 
@@ -112,7 +119,7 @@ func (c *Client) Delete(r *atom.EngineDeleteRequest) error {
 		return err
 	}
 	ctx := atom.ContextOr(r.Context)
-	_, err := c.rpc.Delete(ctx, &pb.DeleteRequest{Owner: r.Owner, Id: r.ID, Force: r.Force}, callOptions()...)
+	_, err := c.rpc.Delete(ctx, &pb.DeleteRequest{Owner: r.Owner, Id: r.ID, Force: r.Force}, c.options...)
 	return errorFromWire(ctx, err)
 }
 
@@ -125,7 +132,7 @@ func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 	// Whatever ends the loop below ends the stream.
 	streaming, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.rpc.List(streaming, listToWire(r), callOptions()...)
+	stream, err := c.rpc.List(streaming, listToWire(r), c.options...)
 	if err != nil {
 		return nil, errorFromWire(ctx, err)
 	}
@@ -134,6 +141,10 @@ func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 		batch, err := stream.Recv()
 		if err == io.EOF {
 			return atoms, nil
+		}
+		if err != nil && !broken(err) {
+			// The engine's word, which may stand beside atoms.
+			return atoms, errorFromWire(ctx, err)
 		}
 		if err != nil {
 			return nil, errorFromWire(ctx, err)

@@ -19,7 +19,7 @@ func (c *Client) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	}
 	ctx := atom.ContextOr(r.Context)
 	streaming, cancel := context.WithCancel(ctx)
-	stream, err := c.rpc.Logs(streaming, logsToWire(r), callOptions()...)
+	stream, err := c.rpc.Logs(streaming, logsToWire(r), c.options...)
 	if err == nil {
 		// Headers come when the engine has found the atom. Where they do not
 		// come, the status that came instead says why.

@@ -2,7 +2,9 @@ package plugin
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -47,6 +49,10 @@ func inverse[K, V comparable](m map[K]V) map[V]K {
 	return inv
 }
 
+// textToWire makes what a backend says fit for the wire, which takes UTF-8
+// alone: one atom's odd message must not cost the whole list.
+func textToWire(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
 func timeToWire(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
@@ -74,9 +80,15 @@ func atomToWire(a atom.Atom) *pb.Atom {
 	}
 	info := atom.InfoOf(a)
 	w := &pb.Atom{
-		Id: info.ID, Name: info.Name, Image: info.Image, Labels: info.Labels, Rule: info.Rule,
-		State: stateToWire[info.State], Result: resultToWire[info.Result], Message: info.Message,
+		Id: textToWire(info.ID), Name: textToWire(info.Name), Image: textToWire(info.Image), Labels: info.Labels, Rule: textToWire(info.Rule),
+		State: stateToWire[info.State], Result: resultToWire[info.Result], Message: textToWire(info.Message),
 		CreatedAt: timeToWire(info.CreatedAt), StartedAt: timeToWire(info.StartedAt), StoppedAt: timeToWire(info.StoppedAt),
+	}
+	for k, v := range info.Labels {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			delete(w.Labels, k) // InfoOf's own copy
+			w.Labels[textToWire(k)] = textToWire(v)
+		}
 	}
 	if info.ExitCode != nil {
 		code := int32(*info.ExitCode)

@@ -30,10 +30,7 @@ func decodeBlock(path string, text []byte, v reflect.Value) error {
 		if !ok || string(raw) == "null" {
 			continue
 		}
-		at := field.name
-		if path != "" {
-			at = path + "." + at
-		}
+		at := within(path, field.name)
 		into := v.FieldByIndex(field.Index)
 		var err error
 		if field.kind == "block" {
@@ -46,9 +43,17 @@ func decodeBlock(path string, text []byte, v reflect.Value) error {
 		}
 	}
 	for name := range object {
-		return &atom.FieldError{Field: path, Reason: fmt.Sprintf("there is no setting called %q", name)}
+		return &atom.FieldError{Field: within(path, name), Reason: "there is no such setting"}
 	}
 	return nil
+}
+
+// within is the path of what stands in a block.
+func within(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
 }
 
 func decodeBlocks(path string, raw []byte, into reflect.Value) error {
@@ -82,10 +87,31 @@ func decodeBlocks(path string, raw []byte, into reflect.Value) error {
 func wrong(path string, err error) error {
 	reason := err.Error()
 	if t, ok := err.(*json.UnmarshalTypeError); ok {
-		reason = fmt.Sprintf("a %s cannot be a %v", t.Value, t.Type)
+		reason = "must be " + inWords(t.Type)
 	}
 	if path == "" {
 		path = "config"
 	}
 	return &atom.FieldError{Field: path, Reason: reason}
+}
+
+// inWords is what a value of type t is to an operator.
+func inWords(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return fmt.Sprintf("a whole number of at most %d bits", t.Bits())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return fmt.Sprintf("a whole number of at most %d bits, and not negative", t.Bits())
+	case reflect.Slice:
+		return "a list"
+	case reflect.Map:
+		return "an object"
+	}
+	return "a " + t.String()
 }

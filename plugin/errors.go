@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"google.golang.org/grpc/codes"
@@ -50,17 +49,20 @@ func errorToWire(err error) error {
 	text := err
 	var unknown *atom.OutcomeUnknown
 	if errors.As(err, &unknown) {
-		detail.OutcomeUnknown, detail.Key = true, strings.ToValidUTF8(unknown.Key, "\uFFFD")
+		detail.OutcomeUnknown, detail.Key = true, textToWire(unknown.Key)
 		text = unknown.Err
 	}
 	for _, f := range atom.AsFieldErrors(err) {
+		if len(detail.Fields) == maxFields {
+			break
+		}
 		detail.Fields = append(detail.Fields, &pb.FieldError{
-			Field: strings.ToValidUTF8(f.Field, "\uFFFD"), Reason: strings.ToValidUTF8(f.Reason, "\uFFFD"),
+			Field: errorText(f.Field), Reason: errorText(f.Reason),
 		})
 	}
 	message := ""
 	if text != nil {
-		message = strings.ToValidUTF8(text.Error(), "\uFFFD")
+		message = errorText(text.Error())
 	}
 	st := status.New(code, message)
 	// The detail is always there: a status without one was not made by an
@@ -69,6 +71,19 @@ func errorToWire(err error) error {
 		st = with
 	}
 	return st.Err()
+}
+
+// An error travels in HTTP headers, which have a limit; and nobody reads more.
+const (
+	maxErrorText = 8 << 10
+	maxFields    = 100
+)
+
+func errorText(s string) string {
+	if len(s) > maxErrorText {
+		s = s[:maxErrorText] + "…"
+	}
+	return textToWire(s)
 }
 
 // errorFromWire is the error of a call that failed. Where the call's own

@@ -33,6 +33,8 @@ const (
 	// end afterwards.
 	shutdownTime = time.Second
 	stopTime     = 2 * time.Second
+	// streamWindow is how much of a stream waits at the host to be read.
+	streamWindow = 512 << 10
 	// killTime is for the system to end a process that was killed: one that
 	// waits for a dead disk takes its time.
 	killTime = 3 * time.Second
@@ -178,6 +180,9 @@ func dialOptions() []grpc.DialOption {
 		grpc.WithDefaultCallOptions(callOptions()...),
 		// An idle connection is kept: its socket may be gone from the disk.
 		grpc.WithIdleTimeout(0),
+		// A reader that does not read costs this much and no more: left to
+		// itself, gRPC lets it grow to 16 MiB.
+		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(4 * streamWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
 	}
 }
@@ -195,7 +200,7 @@ func (p *Process) Configure(ctx context.Context, configJSON []byte) error {
 			env[name] = value
 		}
 	}
-	_, err := p.engine.rpc.Configure(ctx, &pb.ConfigureRequest{Config: configJSON, Environment: env}, callOptions()...)
+	_, err := p.engine.rpc.Configure(ctx, &pb.ConfigureRequest{Config: configJSON, Environment: env}, p.engine.options...)
 	return errorFromWire(ctx, err)
 }
 

@@ -2,9 +2,13 @@ package plugin
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 )
 
 // SchemaOf derives a Schema from a struct, or a pointer to one, whose fields
@@ -32,15 +36,31 @@ func SchemaOf(config any) (Schema, error) {
 	if t == nil || t.Kind() != reflect.Struct {
 		return Schema{}, fmt.Errorf("a config is a struct, not %v", t)
 	}
-	schema, labels, err := schemaOf(t)
+	schema, labels, err := schemaOf(t, nil)
 	if err == nil && len(labels) > 0 {
 		err = fmt.Errorf("field tagged %q: only blocks have labels", labels[0])
 	}
 	return schema, err
 }
 
-func schemaOf(t reflect.Type) (s Schema, labels []string, err error) {
+// schemaOf has in outer the structs that t stands in.
+func schemaOf(t reflect.Type, outer []reflect.Type) (s Schema, labels []string, err error) {
+	if slices.Contains(outer, t) {
+		return s, nil, fmt.Errorf("a %v cannot hold itself", t)
+	}
+	outer = append(slices.Clip(outer), t)
+	names := make(map[string]string)
 	for field := range configFields(t) {
+		other, taken := names[field.name]
+		switch {
+		case !field.IsExported():
+			return s, nil, fmt.Errorf("%s.%s: a field with an hcl tag is exported", t.Name(), field.Name)
+		case !namePattern.MatchString(field.name):
+			return s, nil, fmt.Errorf("%s.%s: %q is no name of a setting", t.Name(), field.Name, field.name)
+		case taken:
+			return s, nil, fmt.Errorf("%s.%s: %s is called %q too", t.Name(), field.Name, other, field.name)
+		}
+		names[field.name] = field.Name
 		switch field.kind {
 		case "label":
 			if field.Type.Kind() != reflect.String {
@@ -48,7 +68,7 @@ func schemaOf(t reflect.Type) (s Schema, labels []string, err error) {
 			}
 			labels = append(labels, field.name)
 		case "block":
-			b, err := blockOf(field)
+			b, err := blockOf(field, outer)
 			if err != nil {
 				return s, nil, fmt.Errorf("%s.%s: %w", t.Name(), field.Name, err)
 			}
@@ -69,7 +89,7 @@ func schemaOf(t reflect.Type) (s Schema, labels []string, err error) {
 	return s, labels, nil
 }
 
-func blockOf(field configField) (Block, error) {
+func blockOf(field configField, outer []reflect.Type) (Block, error) {
 	t := field.Type
 	b := Block{Type: field.name, Doc: field.Tag.Get("doc")}
 	switch t.Kind() {
@@ -86,12 +106,19 @@ func blockOf(field configField) (Block, error) {
 		return b, fmt.Errorf("a block is a struct, not %v", field.Type)
 	}
 	var err error
-	b.Schema, b.Labels, err = schemaOf(t)
+	b.Schema, b.Labels, err = schemaOf(t, outer)
 	return b, err
 }
 
+// namePattern is what HCL takes for an identifier, in ASCII.
+var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
 // ctyOf is the cty type of an attribute, in cty's JSON form.
 func ctyOf(t reflect.Type) (json.RawMessage, error) {
+	if t == reflect.TypeFor[time.Duration]() {
+		// As a number it would be in nanoseconds.
+		return nil, errors.New("a config cannot hold a time.Duration; take a string and parse it")
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return json.RawMessage(`"string"`), nil

@@ -7,18 +7,23 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/atom-router/atom-router/atom"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
-// listBatch is how many atoms a message of a List holds.
-const listBatch = 256
+// listBatch is how many atoms a message of a List holds, and listBytes about
+// how large it gets: atoms may have large labels.
+const (
+	listBatch = 256
+	listBytes = 1 << 20
+)
 
 // RegisterEngine serves e at s. It is what Serve does for a plugin, without
 // the process around it: for tests over a connection in memory, and for
-// servers that are no plugins. Describe then tells nothing but what e can do
-// by its interfaces, and Configure is NotImplemented.
+// servers that are no plugins. Describe and Configure are NotImplemented. e is
+// not closed.
 func RegisterEngine(s grpc.ServiceRegistrar, e atom.Engine) {
 	pb.RegisterEngineServer(s, &server{engine: func() (atom.Engine, error) { return e, nil }, log: hclog.NewNullLogger()})
 }
@@ -129,22 +134,22 @@ func (s *server) List(r *pb.ListRequest, stream grpc.ServerStreamingServer[pb.Li
 	_, err := call(s, "List", func(e atom.Engine) (struct{}, error) {
 		req := listFromWire(r)
 		req.Context = stream.Context()
+		// A router that could not ask all its backends has both.
 		atoms, err := e.List(req)
-		if err != nil {
-			return struct{}{}, err
-		}
-		for len(atoms) > 0 {
-			n := min(listBatch, len(atoms))
-			batch := &pb.ListResponse{Atoms: make([]*pb.Atom, n)}
-			for i, a := range atoms[:n] {
-				batch.Atoms[i] = atomToWire(a)
+		var batch []*pb.Atom
+		size := 0
+		for i, a := range atoms {
+			batch = append(batch, atomToWire(a))
+			size += proto.Size(batch[len(batch)-1])
+			if i < len(atoms)-1 && len(batch) < listBatch && size < listBytes {
+				continue
 			}
-			if err := stream.Send(batch); err != nil {
+			if err := stream.Send(&pb.ListResponse{Atoms: batch}); err != nil {
 				return struct{}{}, err
 			}
-			atoms = atoms[n:]
+			batch, size = nil, 0
 		}
-		return struct{}{}, nil
+		return struct{}{}, err
 	})
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -19,8 +20,11 @@ const (
 	// logWindow is how much of a stream waits here for the network.
 	logWindow = 256 << 10
 	// logMessage is how much one message holds at the most, but for a chunk
-	// that is larger by itself.
-	logMessage = 64 << 10
+	// that is larger by itself. With what stands around it, it fits into a
+	// buffer of 32 KiB; the next larger ones that gRPC makes are a mebibyte.
+	logMessage = 31 << 10
+	// chunkCost is about what a chunk takes in memory beside its data.
+	chunkCost = 128
 )
 
 func (s *server) Logs(r *pb.LogsRequest, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
@@ -35,10 +39,10 @@ func (s *server) Logs(r *pb.LogsRequest, stream grpc.ServerStreamingServer[pb.Lo
 			return struct{}{}, err
 		}
 		if err := stream.SendHeader(metadata.MD{}); err != nil {
-			logs.Close()
+			s.close(logs)
 			return struct{}{}, err
 		}
-		return struct{}{}, pump(logs, !req.Timestamps, stream)
+		return struct{}{}, s.pump(logs, !req.Timestamps, stream)
 	})
 	return err
 }
@@ -46,17 +50,17 @@ func (s *server) Logs(r *pb.LogsRequest, stream grpc.ServerStreamingServer[pb.Lo
 // pump sends what logs yields until its end. One goroutine reads and one, the
 // caller's, sends: what was read while a message was on its way makes up the
 // next one, so that a busy stream has large messages and a quiet one no delay.
-func pump(logs io.ReadCloser, merge bool, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
+func (s *server) pump(logs io.ReadCloser, merge bool, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
 	q := newLogQueue(merge)
 	var reading sync.WaitGroup
-	reading.Go(func() { q.fill(guarded(chunksOf(logs))) })
+	reading.Go(func() { q.fill(s.guarded(chunksOf(logs))) })
 	// Close ends a blocked read, so that the reader ends with us. The stream's
 	// context ends when its client goes away.
-	stop := context.AfterFunc(stream.Context(), func() { q.end(); logs.Close() })
+	end := func() { q.end(); s.close(logs) }
+	stop := context.AfterFunc(stream.Context(), end)
 	defer func() {
 		stop()
-		q.end()
-		logs.Close()
+		end()
 		reading.Wait()
 	}()
 	for {
@@ -97,12 +101,23 @@ func chunksOf(logs io.ReadCloser) func() (atom.LogChunk, error) {
 	}
 }
 
+// close closes a reader whose error nobody waits for any more.
+func (s *server) close(logs io.Closer) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in the engine", "method", "Logs", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	logs.Close()
+}
+
 // guarded turns a panic of next into an Internal error.
-func guarded(next func() (atom.LogChunk, error)) func() (atom.LogChunk, error) {
+func (s *server) guarded(next func() (atom.LogChunk, error)) func() (atom.LogChunk, error) {
 	return func() (chunk atom.LogChunk, err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = atom.Errorf(errdefs.ErrInternal, "the engine panicked while reading logs: %v", p)
+				s.log.Error("panic in the engine", "method", "Logs", "panic", p, "stack", string(debug.Stack()))
+				err = atom.Errorf(errdefs.ErrInternal, "the engine panicked in Logs: %v", p)
 			}
 		}()
 		return next()
@@ -151,16 +166,30 @@ func (q *logQueue) fill(next func() (atom.LogChunk, error)) {
 // put adds a chunk, to the one before it where that makes no difference.
 // Called with mu held.
 func (q *logQueue) put(c atom.LogChunk) {
-	q.bytes += len(c.Data)
 	stream := streamToWire[c.Stream]
-	if n := len(q.chunks); q.merge && n > 0 && q.chunks[n-1].Stream == stream && len(q.chunks[n-1].Data)+len(c.Data) <= logMessage/2 {
+	if n := len(q.chunks); q.merge && n > 0 && q.chunks[n-1].Stream == stream && len(q.chunks[n-1].Data)+len(c.Data) <= logMessage-chunkCost {
 		last := q.chunks[n-1]
-		last.Data = append(last.Data, c.Data...)
+		last.Data = appendInSteps(last.Data, c.Data)
 		last.Cursor = c.Cursor
+		q.bytes += len(c.Data)
 		return
 	}
 	c.Data = slices.Clip(c.Data) // what follows it may be another chunk's
 	q.chunks = append(q.chunks, chunkToWire(c))
+	q.bytes += len(c.Data) + chunkCost
+}
+
+// appendInSteps is append with few steps on the way to a full message.
+func appendInSteps(to, data []byte) []byte {
+	need := len(to) + len(data)
+	if need > cap(to) {
+		room := logMessage
+		if need <= logMessage/8 {
+			room = logMessage / 8
+		}
+		to = append(make([]byte, 0, room), to...)
+	}
+	return append(to, data...)
 }
 
 // take waits for chunks and removes a message's worth; with none, err is why
@@ -172,8 +201,8 @@ func (q *logQueue) take() ([]*pb.LogChunk, error) {
 		q.change.Wait()
 	}
 	n, bytes := 0, 0
-	for n < len(q.chunks) && (n == 0 || bytes+len(q.chunks[n].Data) <= logMessage) {
-		bytes += len(q.chunks[n].Data)
+	for n < len(q.chunks) && (n == 0 || bytes+len(q.chunks[n].Data)+chunkCost <= logMessage) {
+		bytes += len(q.chunks[n].Data) + chunkCost
 		n++
 	}
 	taken := q.chunks[:n:n]

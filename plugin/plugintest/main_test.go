@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -91,7 +93,42 @@ type engine struct {
 	*memengine.Engine
 	config     config
 	grandchild int
+	creates    atomic.Int32
 }
+
+// hanging as the Name of a Create makes it take until its caller goes away.
+const hanging = "hanging"
+
+func (e *engine) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
+	e.creates.Add(1)
+	if r.Name == hanging {
+		<-r.Context.Done()
+		return nil, r.Context.Err()
+	}
+	return e.Engine.Create(r)
+}
+
+// Logs of "flood" are b.N lines of 200 bytes, as its Tail says.
+func (e *engine) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
+	if r.ID == "flood" {
+		return atom.NewLogReader(&flood{left: r.Tail}, r.Timestamps), nil
+	}
+	return e.Engine.Logs(r)
+}
+
+type flood struct{ left int }
+
+var floodLine = []byte(strings.Repeat("0123456789", 20)[:199] + "\n")
+
+func (f *flood) Next() (atom.LogChunk, error) {
+	if f.left == 0 {
+		return atom.LogChunk{}, io.EOF
+	}
+	f.left--
+	return atom.LogChunk{Stream: atom.Stdout, Time: time.Unix(1, 0), Data: append([]byte(nil), floodLine...), Cursor: "c"}, nil
+}
+
+func (f *flood) Close() error { return nil }
 
 func (e *engine) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
 	tell := func(text string) (atom.Atom, error) {
@@ -102,6 +139,10 @@ func (e *engine) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
 		return tell(fmt.Sprint(os.Getpid()))
 	case "grandchild":
 		return tell(fmt.Sprint(e.grandchild))
+	case "creates":
+		return tell(fmt.Sprint(e.creates.Load()))
+	case "rss":
+		return tell(residentKiB())
 	case "env":
 		return tell(strings.Join(os.Environ(), "\n"))
 	case "word":
@@ -134,7 +175,7 @@ type told struct{ atom.Atom }
 func (t told) Name() string { return t.Atom.(atom.Namer).Name() }
 
 // launch starts this binary in a role and configures it.
-func launch(t *testing.T, role string, change ...func(*plugin.LaunchOptions)) *plugin.Process {
+func launch(t testing.TB, role string, change ...func(*plugin.LaunchOptions)) *plugin.Process {
 	t.Helper()
 	p, err := start(t, role, change...)
 	if err != nil {
@@ -146,7 +187,7 @@ func launch(t *testing.T, role string, change ...func(*plugin.LaunchOptions)) *p
 	return p
 }
 
-func start(t *testing.T, role string, change ...func(*plugin.LaunchOptions)) (*plugin.Process, error) {
+func start(t testing.TB, role string, change ...func(*plugin.LaunchOptions)) (*plugin.Process, error) {
 	t.Helper()
 	leftNothing(t)
 	o := plugin.LaunchOptions{Name: "test", Path: self(t), Args: []string{role}, Env: []string{"GORACE"}}
@@ -166,7 +207,7 @@ func start(t *testing.T, role string, change ...func(*plugin.LaunchOptions)) (*p
 
 // leftNothing fails the test if, after all its other cleanups, a goroutine or
 // a socket is left behind. Sockets are looked for in a directory of its own.
-func leftNothing(t *testing.T) {
+func leftNothing(t testing.TB) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pt")
 	if err != nil {
@@ -187,7 +228,7 @@ func leftNothing(t *testing.T) {
 	})
 }
 
-func self(t *testing.T) string {
+func self(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
@@ -197,7 +238,7 @@ func self(t *testing.T) string {
 }
 
 // ask is what the plugin tells under one of the odd IDs.
-func ask(t *testing.T, p *plugin.Process, id string) string {
+func ask(t testing.TB, p *plugin.Process, id string) string {
 	t.Helper()
 	a, err := p.Engine().Get(&atom.EngineGetRequest{ID: id, Context: t.Context()})
 	if err != nil {
@@ -248,6 +289,17 @@ func gone(pid int, d time.Duration) error {
 		}
 	}
 	return fmt.Errorf("process %d is still there after %v", pid, d)
+}
+
+// residentKiB is this process's resident memory as /proc has it.
+func residentKiB() string {
+	text, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			return strings.Fields(rest)[0]
+		}
+	}
+	return ""
 }
 
 func isZombie(pid int) bool {

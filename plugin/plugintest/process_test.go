@@ -48,9 +48,9 @@ func TestConfigureRefused(t *testing.T) {
 	}
 	for config, want := range map[string]string{
 		`{"word": "forbidden"}`: "word: is forbidden",
-		`{"wrod": "x"}`:         `there is no setting called "wrod"`,
-		`{"word": 7}`:           "word: a number cannot be a string",
-		`{"nested": [{"label": "a", "count": "secret"}]}`: "nested[0].count: a string cannot be a int",
+		`{"wrod": "x"}`:         "wrod: there is no such setting",
+		`{"word": 7}`:           "word: must be a string",
+		`{"nested": [{"label": "a", "count": "secret"}]}`: "nested[0].count: must be a whole number",
 	} {
 		err := p.Configure(t.Context(), []byte(config))
 		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), want) {
@@ -142,11 +142,36 @@ func TestKilledUnderCalls(t *testing.T) {
 	if err := p.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the process's end is told as %v", err)
 	}
+	// Nothing can have come of a request that never went out.
 	_, err = p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Key: "k"})
-	var unknown *atom.OutcomeUnknown
-	if !errors.As(err, &unknown) || unknown.Key != "k" {
+	if unknown := (*atom.OutcomeUnknown)(nil); !errdefs.IsUnavailable(err) || errors.As(err, &unknown) {
 		t.Errorf("a Create at a dead plugin: %v", err)
 	}
+}
+
+// TestKilledUnderCreate: what came of a request that was under way is not
+// known.
+func TestKilledUnderCreate(t *testing.T) {
+	p := launch(t, "as-plugin")
+	pid, _ := strconv.Atoi(ask(t, p, "pid"))
+	created := make(chan error, 1)
+	go func() {
+		_, err := p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Key: "k", Name: hanging})
+		created <- err
+	}()
+	for deadline := time.Now().Add(5 * time.Second); ask(t, p, "creates") != "1"; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the Create does not arrive")
+		}
+	}
+	syscall.Kill(pid, syscall.SIGKILL)
+	within(t, 5*time.Second, "noticing the kill", func() {
+		err := <-created
+		var unknown *atom.OutcomeUnknown
+		if !errors.As(err, &unknown) || unknown.Key != "k" || !errdefs.IsUnavailable(err) {
+			t.Errorf("the Create ended with %v", err)
+		}
+	})
 }
 
 func TestStoppedPlugin(t *testing.T) {
