@@ -12,7 +12,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	d := startDockerd(t)
-	binary := filepath.Join(d.dir, "atom-plugin-docker")
+	binary := filepath.Join(t.TempDir(), "atom-plugin-docker")
 	if text, err := exec.Command("go", "build", "-o", binary, "./atom-plugin-docker").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,117 +19,40 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/atom/atomtest"
 	spec "github.com/atom-router/atom-router/atom/container"
+	"github.com/atom-router/atom-router/internal/testenv"
 )
 
-const probeImage = "atom-probe:docker-tests"
+const probeImage = testenv.ProbeImage
 
 // dockerd is a private daemon that a test may kill. Containers live on
 // without it.
 type dockerd struct {
-	dir, host string
-	cmd       *exec.Cmd
+	*testenv.Daemon
+	host string
 }
 
 func startDockerd(t *testing.T) *dockerd {
 	t.Helper()
-	if _, err := exec.LookPath("dockerd"); err != nil || os.Geteuid() != 0 {
-		const missing = "no Docker daemon can be started here: that takes root and dockerd"
-		if strings.Contains(os.Getenv("ATOM_TEST_REQUIRE"), "docker") {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	dir, err := os.MkdirTemp("", "dkt") // sockets' paths are short
-	if err != nil {
+	d := testenv.StartDocker(t)
+	return &dockerd{d, d.Host()}
+}
+
+func (d *dockerd) kill(t *testing.T) {
+	t.Helper()
+	if err := d.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	d := &dockerd{dir: dir, host: "unix://" + filepath.Join(dir, "s")}
-	t.Cleanup(func() {
-		d.remove(t)
-		d.stop(t, os.Interrupt)
-		// With live-restore a daemon leaves its own mount behind.
-		_ = exec.Command("umount", "-l", filepath.Join(dir, "data")).Run()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Log(err)
-		}
-	})
-	d.start(t)
-	program, err := atomtest.BuildProbeFor(t.Context(), dir, "linux", "amd64")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var image bytes.Buffer
-	if err := atomtest.WriteProbeImage(&image, program, probeImage); err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := d.client(t).ImageLoad(t.Context(), &image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer loaded.Body.Close()
-	if text, err := io.ReadAll(loaded.Body); err != nil || !bytes.Contains(text, []byte("Loaded")) {
-		t.Fatalf("loading the probe image: %v: %s", err, text)
-	}
-	return d
+	// The containerd that dies with it may stay a zombie where nobody reaps,
+	// and the next daemon would wait for that to answer.
+	run := filepath.Dir(strings.TrimPrefix(d.host, "unix://"))
+	_ = os.Remove(filepath.Join(run, "exec", "containerd", "containerd.pid"))
 }
 
 func (d *dockerd) start(t *testing.T) {
 	t.Helper()
-	log, err := os.OpenFile(filepath.Join(d.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-	defer log.Close()
-	// No bridge: this daemon must not quarrel with another one about it.
-	d.cmd = exec.Command("dockerd", "--live-restore", "--bridge=none", "--iptables=false", "-H", d.host,
-		"--data-root", filepath.Join(d.dir, "data"), "--exec-root", filepath.Join(d.dir, "exec"), "--pidfile", filepath.Join(d.dir, "pid"))
-	d.cmd.Stdout, d.cmd.Stderr = log, log
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c := d.client(t)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := c.Ping(t.Context()); err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(log.Name())
-			t.Fatalf("the daemon does not answer; its log ends with %s", text[max(0, len(text)-3000):])
-		}
-	}
-}
-
-func (d *dockerd) stop(t *testing.T, how os.Signal) {
-	t.Helper()
-	if d.cmd == nil {
-		return
-	}
-	_ = d.cmd.Process.Signal(how)
-	_ = d.cmd.Wait() // its code is that of the signal
-	d.cmd = nil
-	if how == os.Kill {
-		// The containerd that died with it may stay a zombie where nobody
-		// reaps, and the next daemon would wait for that to answer.
-		_ = os.Remove(filepath.Join(d.dir, "exec", "containerd", "containerd.pid"))
-	}
-}
-
-// remove removes every container, whoever made it, so that stopping the
-// daemon leaves none running.
-func (d *dockerd) remove(t *testing.T) {
-	c := d.client(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	all, err := c.ContainerList(ctx, container.ListOptions{All: true})
-	if err != nil {
-		t.Error(err)
-	}
-	for _, x := range all {
-		if err := c.ContainerRemove(ctx, x.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
@@ -403,48 +325,46 @@ func awaitTickets(t *testing.T, e *Engine, id string) {
 }
 
 func testRestart(t *testing.T, d *dockerd) {
-	for _, how := range []os.Signal{os.Interrupt, os.Kill} {
-		e := d.engine(t, Config{})
-		a := create(t, e, "", "both", "400", "20ms", ";", "exit", "3")
-		rd, err := e.Logs(&atom.EngineLogsRequest{ID: a.ID(), Timestamps: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got bytes.Buffer
-		if _, err := io.CopyN(&got, rd, 500); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() {
-			w, err := e.Wait(&atom.EngineWaitRequest{ID: a.ID()})
-			if err == nil && (w.State() != atom.Stopped || w.Result() != atom.Failure) {
-				err = fmt.Errorf("%+v", atom.InfoOf(w))
-			}
-			ended <- err
-		}()
-		awaitTickets(t, e, a.ID())
-		d.stop(t, how)
-		if _, err := e.Get(&atom.EngineGetRequest{ID: a.ID()}); !errdefs.IsUnavailable(err) {
-			t.Errorf("get without a daemon: %v", err)
-		}
-		d.start(t)
-		if _, err := io.Copy(&got, rd); err != nil {
-			t.Errorf("%v: logs: %v", how, err)
-		}
-		rd.Close()
-		if err := <-ended; err != nil {
-			t.Errorf("%v: wait: %v", how, err)
-		}
-		want, err := readAll(e, atom.EngineLogsRequest{ID: a.ID(), Timestamps: true})
-		if err != nil || got.String() != want {
-			t.Errorf("%v: followed %d bytes, the log has %d, %v", how, got.Len(), len(want), err)
-		}
-		t.Logf("%v: %d bytes of output, %d lines of 800", how, len(want), strings.Count(want, "\n"))
+	e := d.engine(t, Config{})
+	a := create(t, e, "", "both", "400", "20ms", ";", "exit", "3")
+	rd, err := e.Logs(&atom.EngineLogsRequest{ID: a.ID(), Timestamps: true})
+	if err != nil {
+		t.Fatal(err)
 	}
+	var got bytes.Buffer
+	if _, err := io.CopyN(&got, rd, 500); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		w, err := e.Wait(&atom.EngineWaitRequest{ID: a.ID()})
+		if err == nil && (w.State() != atom.Stopped || w.Result() != atom.Failure) {
+			err = fmt.Errorf("%+v", atom.InfoOf(w))
+		}
+		ended <- err
+	}()
+	awaitTickets(t, e, a.ID())
+	d.kill(t)
+	if _, err := e.Get(&atom.EngineGetRequest{ID: a.ID()}); !errdefs.IsUnavailable(err) {
+		t.Errorf("get without a daemon: %v", err)
+	}
+	d.start(t)
+	if _, err := io.Copy(&got, rd); err != nil {
+		t.Errorf("logs: %v", err)
+	}
+	rd.Close()
+	if err := <-ended; err != nil {
+		t.Errorf("wait: %v", err)
+	}
+	want, err := readAll(e, atom.EngineLogsRequest{ID: a.ID(), Timestamps: true})
+	if err != nil || got.String() != want {
+		t.Errorf("followed %d bytes, the log has %d, %v", got.Len(), len(want), err)
+	}
+	t.Logf("%d bytes of output, %d lines of 800", len(want), strings.Count(want, "\n"))
 }
 
 func testComesBack(t *testing.T, d *dockerd) {
-	d.stop(t, os.Interrupt)
+	d.kill(t)
 	e := d.engine(t, Config{})
 	_, probe := e.Probe(t.Context())
 	_, list := e.List(&atom.EngineListRequest{})
