@@ -156,6 +156,8 @@ func (p *process) explain(err error) error {
 		return fmt.Errorf("it speaks another protocol than this router's version %d; upgrade whichever is older (%w)", ProtocolMajor, err)
 	case first != "" && !looksLikeHandshake(first):
 		return fmt.Errorf("it printed %q where a plugin prints its handshake%s; is it an engine plugin of atom-router?", first, p.stderr.lastWords())
+	case first != "":
+		return fmt.Errorf("its handshake: %w%s; is it an engine plugin of atom-router?", err, p.stderr.lastWords())
 	case ended:
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -55,12 +55,47 @@ var roles = map[string]func(){
 			e.grandchild = held.Process.Pid
 		})
 	},
+	// A child in the plugin's own group, which ends with it.
+	"as-parent": func() {
+		serve(func(e *engine) {
+			child := exec.Command("sleep", "1000")
+			if err := child.Start(); err != nil {
+				panic(err)
+			}
+			e.grandchild = child.Process.Pid
+		})
+	},
+	// It never ends its constructor, and says so in a file.
+	"as-hanging-constructor": func() {
+		serve(func(e *engine) {
+			os.WriteFile(filepath.Join(os.TempDir(), "constructing"), []byte(fmt.Sprint(os.Getpid())), 0o600)
+			select {}
+		})
+	},
+	// It logs at levels, in lines of its own and in one over 64 KiB.
+	"as-talker": func() {
+		serve(func(e *engine) {
+			e.log.Error("trouble", "code", 7)
+			e.log.Debug("detail")
+			syscall.Write(2, []byte("a plain line\n"))
+			syscall.Write(2, []byte(strings.Repeat("y", 300<<10)+"\n"))
+			syscall.Write(2, []byte("after the long line\n"))
+		})
+	},
+	// Its engine says in a file that it was closed.
+	"as-closer": func() {
+		serve(func(e *engine) {
+			dir := os.TempDir() // gone from the environment later, perhaps
+			e.closer = func() error { return os.WriteFile(filepath.Join(dir, "closed"), nil, 0o600) }
+		})
+	},
+	"as-hanging-closer":        func() { serve(func(e *engine) { e.closer = func() error { select {} } }) },
 	"as-panicking-constructor": func() { serve(func(*engine) { panic("no engine today") }) },
-	// A host that is killed: it launches a plugin, says its process group,
-	// and hangs.
+	// A host that is killed: it launches a plugin, says its process, and
+	// hangs. One whose plugin's constructor hangs says nothing.
 	"as-host": func() {
 		p, err := plugin.Launch(context.Background(), plugin.LaunchOptions{
-			Path: os.Getenv("SELF"), Args: []string{"as-plugin"}, Env: []string{"GORACE"},
+			Path: os.Getenv("SELF"), Args: []string{os.Getenv("ROLE")}, Env: []string{"GORACE"},
 		})
 		if err == nil {
 			err = p.Configure(context.Background(), nil)
@@ -94,6 +129,16 @@ type engine struct {
 	config     config
 	grandchild int
 	creates    atomic.Int32
+	closer     func() error
+	log        hclog.Logger
+}
+
+// Close implements io.Closer.
+func (e *engine) Close() error {
+	if e.closer != nil {
+		return e.closer()
+	}
+	return e.Engine.Close()
 }
 
 // hanging as the Name of a Create makes it take until its caller goes away.
@@ -157,7 +202,7 @@ func serve(before func(*engine)) {
 	plugin.Serve(plugin.Plugin[config]{
 		Name: "test", Version: "1.2.3", Capabilities: memengine.AllCapabilities(), Env: []string{"WANTED_BY_PLUGIN"},
 		New: func(_ context.Context, c config, log hclog.Logger) (atom.Engine, error) {
-			e := &engine{Engine: memengine.New(), config: c}
+			e := &engine{Engine: memengine.New(), config: c, log: log}
 			if c.Word == "forbidden" {
 				return nil, &atom.FieldError{Field: "word", Reason: "is forbidden"}
 			}

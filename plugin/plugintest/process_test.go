@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/atomtest/memengine"
@@ -204,7 +206,7 @@ func TestGrandchildHoldsStderr(t *testing.T) {
 func TestHostKilled(t *testing.T) {
 	leftNothing(t)
 	host := exec.Command(self(t), "as-host")
-	host.Env = append(os.Environ(), "SELF="+self(t))
+	host.Env = append(os.Environ(), "SELF="+self(t), "ROLE=as-plugin")
 	out, err := host.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -237,6 +239,162 @@ func TestHostKilled(t *testing.T) {
 	defer p.Close()
 	if _, err := os.Stat(old[0]); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the next launch left %s: %v", old[0], err)
+	}
+}
+
+// TestHostKilledUnderConfigure: a constructor that hangs does not keep its
+// plugin alive.
+func TestHostKilledUnderConfigure(t *testing.T) {
+	leftNothing(t)
+	host := exec.Command(self(t), "as-host")
+	host.Env = append(os.Environ(), "SELF="+self(t), "ROLE=as-hanging-constructor")
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	path := filepath.Join(os.TempDir(), "constructing")
+	for deadline := time.Now().Add(10 * time.Second); pid == 0; time.Sleep(time.Millisecond) {
+		text, _ := os.ReadFile(path)
+		pid, _ = strconv.Atoi(string(text))
+		if time.Now().After(deadline) {
+			t.Fatal("the plugin is not configured")
+		}
+	}
+	host.Process.Kill()
+	host.Wait()
+	if err := gone(pid, time.Second); err != nil {
+		t.Error(err)
+	}
+	os.Remove(path)
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "atomr-*"))
+	for _, dir := range left { // swept after a minute
+		os.RemoveAll(dir)
+	}
+}
+
+func TestCloseEndsTheGroup(t *testing.T) {
+	p := launch(t, "as-parent")
+	child, _ := strconv.Atoi(ask(t, p, "grandchild"))
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := gone(child, time.Second); err != nil {
+		t.Error(err)
+	}
+	if err := p.Err(); err != nil {
+		t.Errorf("an end that was asked for is told as %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+	if _, err := p.Engine().Get(&atom.EngineGetRequest{ID: "pid"}); !errdefs.IsUnavailable(err) && !errdefs.IsCanceled(err) {
+		t.Errorf("a call after Close: %v", err)
+	}
+}
+
+func TestCloseClosesTheEngine(t *testing.T) {
+	p := launch(t, "as-closer")
+	p.Close()
+	said := filepath.Join(os.TempDir(), "closed")
+	if _, err := os.Stat(said); err != nil {
+		t.Errorf("the engine was not closed: %v", err)
+	}
+	os.Remove(said)
+}
+
+func TestCloseOfAnEngineThatHangs(t *testing.T) {
+	p := launch(t, "as-hanging-closer")
+	pid, _ := strconv.Atoi(ask(t, p, "pid"))
+	within(t, 5*time.Second, "Close", func() { p.Close() })
+	if err := gone(pid, time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLogForwarding: what the plugin logs comes at its levels, and other lines
+// of stderr, however long, as debug.
+func TestLogForwarding(t *testing.T) {
+	var out syncBuffer
+	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: &out, DisableTime: true})
+	p := launch(t, "as-talker", func(o *plugin.LaunchOptions) { o.Logger, o.Name = log, "gpu" })
+	p.Close() // all that was said has then been read
+	text := out.String()
+	for _, want := range []string{
+		"[WARN]  gpu.", "the engine begins: word=hello", "[ERROR] gpu.", "trouble: code=7", "[DEBUG] gpu.", ": detail", ": a plain line", ": after the long line",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the log: %.4000s", text)
+	}
+}
+
+// TestDeathNamesItsReason: the process's end is told with its last words.
+func TestDeathNamesItsReason(t *testing.T) {
+	p := launch(t, "as-talker")
+	pid, _ := strconv.Atoi(ask(t, p, "pid"))
+	syscall.Kill(pid, syscall.SIGABRT) // the runtime dumps its goroutines
+	within(t, 5*time.Second, "noticing the end", func() { <-p.Done() })
+	if err := p.Err(); !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), self(t)) || !strings.Contains(err.Error(), ", saying: ") {
+		t.Errorf("the end is told as %v", err)
+	} else if len(err.Error()) > 2<<10 {
+		t.Errorf("the end is told in %d bytes", len(err.Error()))
+	}
+}
+
+// TestDescriptors: launching and closing leaves no descriptor behind.
+func TestDescriptors(t *testing.T) {
+	count := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open)
+	}
+	once := func(path string) {
+		p, err := plugin.Launch(t.Context(), plugin.LaunchOptions{Path: path, Args: []string{"as-plugin"}})
+		if err == nil {
+			err = p.Close()
+		}
+		if err != nil && path == self(t) {
+			t.Fatal(err)
+		}
+	}
+	leftNothing(t)
+	once(self(t)) // what is opened once and kept
+	once("/bin/true")
+	before := count()
+	for range 3 {
+		once(self(t))
+		once("/bin/true")
+	}
+	if after := count(); after > before {
+		t.Errorf("%d descriptors became %d", before, after)
+	}
+}
+
+// TestSlowReaderCostsLittle: what nobody reads stays with the engine.
+func TestSlowReaderCostsLittle(t *testing.T) {
+	p := launch(t, "as-plugin")
+	rss := func() int { n, _ := strconv.Atoi(ask(t, p, "rss")); return n }
+	before := rss()
+	logs, err := p.Engine().Logs(&atom.EngineLogsRequest{ID: "flood", Tail: 1 << 30, Context: t.Context()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	if _, err := io.ReadFull(logs, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	last := -1
+	for now := rss(); now != last; now = rss() { // until it stands still
+		last = now
+		time.Sleep(50 * time.Millisecond)
+	}
+	if grown := last - before; grown > 16<<10 {
+		t.Errorf("the plugin grew by %d KiB", grown)
 	}
 }
 
@@ -350,6 +508,9 @@ func TestNoPlugins(t *testing.T) {
 		{"fails", file("fails", "#!/bin/sh\necho out of luck >&2\nexit 3\n", 0o755), "exit status 3, saying: out of luck"},
 		{"prints garbage", file("hello", "#!/bin/sh\necho hello\nexec sleep 1000\n", 0o755), `it printed "hello" where a plugin prints its handshake`},
 		{"another protocol", file("v9", "#!/bin/sh\necho '1|9|unix|/nowhere|grpc|'\nexec sleep 1000\n", 0o755), "it speaks another protocol than this router's version 1; upgrade whichever is older"},
+		{"another kind of plugin", file("netrpc", "#!/bin/sh\necho '1|1|unix|/nowhere|netrpc|'\nexec sleep 1000\n", 0o755), "unsupported plugin protocol"},
+		{"nobody at its address", file("nobody", "#!/bin/sh\necho '1|1|unix|/nowhere|grpc|'\nexec sleep 1000\n", 0o755), "connect: no such file or directory"},
+		{"only half a line", file("half", "#!/bin/sh\nprintf '1|1|un'\nexit 0\n", 0o755), "where a plugin prints its handshake"},
 		{"never", file("never", "#!/bin/sh\nexec sleep 1000\n", 0o755), "it did not get ready within 500ms"},
 	}
 	for _, c := range cases {
@@ -364,7 +525,7 @@ func TestNoPlugins(t *testing.T) {
 					t.Errorf("%v is not Unavailable", err)
 				}
 			})
-			if out, _ := exec.Command("pgrep", "-f", filepath.Join(dir, "never")).Output(); len(out) > 0 {
+			if out, _ := exec.Command("pgrep", "-f", c.path).Output(); len(out) > 0 {
 				t.Errorf("left a process behind: %s", out)
 			}
 		})
@@ -412,4 +573,22 @@ func TestByHand(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, "not by hand") {
 		t.Errorf("by hand: %q, %v", out, err)
 	}
+}
+
+// syncBuffer is a buffer that several goroutines write.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
