@@ -12,8 +12,8 @@ import (
 )
 
 // Daemon is a Docker daemon of our own: its state, its socket and its
-// containerd are in directories that nobody else uses, and it touches neither
-// bridges nor iptables, so that another daemon on the machine is left alone.
+// containerd are in directories that nobody else uses, its bridge is its own, and it
+// touches no iptables, so that another daemon on the machine is left alone.
 type Daemon struct {
 	state, run string
 	cmd        *exec.Cmd
@@ -46,16 +46,24 @@ func (d *Daemon) pidfile() string { return filepath.Join(d.run, "docker.pid") }
 
 // Start starts the daemon again after Kill; its containers went on meanwhile.
 func (d *Daemon) Start(ctx context.Context) error {
+	if err := bridgeOf(d.run).add(); err != nil {
+		return err
+	}
+	// Pid files that a killed daemon left may name another process by now, or
+	// one that ended and that nobody reaps: its containerd's.
+	for _, file := range []string{d.pidfile(), filepath.Join(d.run, "exec", "containerd", "containerd.pid")} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
 	log, err := os.OpenFile(filepath.Join(d.state, "dockerd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	// A pid file that a killed daemon left may name another process by now.
-	_ = os.Remove(d.pidfile())
 	d.cmd = exec.Command("dockerd",
 		"--host", d.Host(), "--pidfile", d.pidfile(), "--data-root", filepath.Join(d.state, "data"),
 		"--exec-root", filepath.Join(d.run, "exec"), "--config-file", filepath.Join(d.state, "none.json"),
-		"--live-restore", "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false",
+		"--live-restore", "--bridge", bridgeOf(d.run).name, "--iptables=false", "--ip6tables=false", "--ip-forward=false",
 		"--storage-driver", "overlay2")
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	// Of a session of its own, it outlives the command that started it.
@@ -106,5 +114,6 @@ func (d *Daemon) logTail() string {
 // that they left: processes, mounts, files. It also does so for one that an
 // earlier program started in the same directories, whatever became of it.
 func (d *Daemon) Remove() error {
-	return errors.Join(endProcesses(d.state, d.run), unmount(d.state, d.run), os.RemoveAll(d.run), os.RemoveAll(d.state))
+	return errors.Join(endProcesses(d.state, d.run), unmount(d.state, d.run), bridgeOf(d.run).remove(),
+		os.RemoveAll(d.run), os.RemoveAll(d.state))
 }

@@ -94,16 +94,24 @@ func install(ctx context.Context, out io.Writer) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: this is not root", ErrNoEngine)
 	}
-	if _, err := exec.LookPath("dockerd"); err == nil {
+	missing := func() error {
+		var errs []error
+		for _, program := range []string{"dockerd", "containerd", "runc", "ip"} {
+			_, err := exec.LookPath(program)
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	}
+	if missing() == nil {
 		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("%w: there is no dockerd, and no apt-get to install it with", ErrNoEngine)
+		return fmt.Errorf("%w: %w, and there is no apt-get to install it with", ErrNoEngine, missing())
 	}
-	fmt.Fprintln(out, "Installing docker.io, containerd and runc from Debian's packages…")
+	fmt.Fprintln(out, "Installing docker.io from Debian's packages…")
 	for _, args := range [][]string{
 		{"update"},
-		{"install", "-y", "--no-install-recommends", "docker.io", "containerd", "runc", "iptables"},
+		{"install", "-y", "--no-install-recommends", "docker.io", "containerd", "runc", "iptables", "iproute2"},
 	} {
 		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q"}, args...)...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
@@ -111,7 +119,7 @@ func install(ctx context.Context, out io.Writer) error {
 			return fmt.Errorf("%w: apt-get %s: %w\n%s", ErrNoEngine, args[0], err, text[max(0, len(text)-2000):])
 		}
 	}
-	if _, err := exec.LookPath("dockerd"); err != nil {
+	if err := missing(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoEngine, err)
 	}
 	return nil

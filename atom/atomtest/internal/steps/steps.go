@@ -4,6 +4,7 @@ package steps
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,7 +53,8 @@ const Separator = ";"
 //	cat PATH               a file's content
 //	put PATH TEXT          writes a file
 //	tryput PATH TEXT       writes a file, and prints "written" or "refused"
-//	allocate MIB           takes and touches so much memory, then goes on
+//	allocate MIB           takes and touches so much memory in a child, then goes
+//	                       on; or ends with 137, a while after the child was killed
 //	spawn DURATION         a grandchild that holds stdout and stderr for so long
 //
 // SIGTERM ends it otherwise, also where it is the first process of a
@@ -160,6 +162,8 @@ func run(verb string, args []string, stdout, stderr io.Writer) (code int, err er
 		}
 		_, err = fmt.Fprintln(stdout, answer)
 	case "allocate":
+		return allocateInChild(args[0])
+	case "hold":
 		return goOn, allocate(args[0])
 	case "spawn":
 		return goOn, spawn(args[0])
@@ -313,6 +317,27 @@ func parseSignal(name string) (syscall.Signal, error) {
 		return syscall.SIGHUP, nil
 	}
 	return 0, fmt.Errorf("signal %q is not known", name)
+}
+
+// noticeTime is what a backend gets to notice that memory ran out. Docker is
+// told of it by an event that otherwise races with the container's end, and
+// loses now and then (seen with 20.10 on a busy machine).
+const noticeTime = time.Second
+
+// allocateInChild lets a child allocate, which the system kills in this
+// process's place, being the larger.
+func allocateInChild(mib string) (code int, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	err = exec.Command(self, "hold", mib).Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return goOn, err
+	}
+	time.Sleep(noticeTime)
+	return 128 + int(syscall.SIGKILL), nil
 }
 
 // allocate takes memory and touches each page, so that it is resident.
