@@ -107,9 +107,9 @@ func settle(c Config) (settings, error) {
 		"max-size": strconv.FormatInt(size, 10),
 		"max-file": strconv.Itoa(s.LogMaxFiles),
 	}
-	if s.LogMaxFiles > 1 {
-		// Compressing costs the daemon more than the disk is worth, and
-		// json-file refuses the option with one file.
+	if s.LogDriver == "local" || s.LogMaxFiles > 1 {
+		// Compressing costs the daemon more than the disk is worth. With one
+		// file json-file refuses the option, and local its own default.
 		s.logOptions["compress"] = "false"
 	}
 	seen := make(map[string]bool, len(c.RegistryAuth))

@@ -43,10 +43,6 @@ func (d *dockerd) kill(t *testing.T) {
 	if err := d.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// The containerd that dies with it may stay a zombie where nobody reaps,
-	// and the next daemon would wait for that to answer.
-	run := filepath.Dir(strings.TrimPrefix(d.host, "unix://"))
-	_ = os.Remove(filepath.Join(run, "exec", "containerd", "containerd.pid"))
 }
 
 func (d *dockerd) start(t *testing.T) {
