@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,6 +35,31 @@ func none(cmd *cobra.Command, args []string) error {
 		return usage(fmt.Errorf("%s takes no arguments, got %q", cmd.Name(), args[0]))
 	}
 	return nil
+}
+
+// atMost wants n arguments or fewer, called what.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage(fmt.Errorf("%s takes at most %d %s, got %d; see %s --help", cmd.Name(), n, what, len(args), cmd.CommandPath()))
+		}
+		return nil
+	}
+}
+
+// unknownVerb is for commands whose arguments can only be verbs: one that is
+// there never gets here.
+func unknownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, ", ") + "?"
+	} else {
+		text += fmt.Sprintf("; %s --help lists them", cmd.CommandPath())
+	}
+	return usage(errors.New(text))
 }
 
 // parseTime reads a time, or how long ago one was. "" is no time.

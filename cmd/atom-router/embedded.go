@@ -23,7 +23,7 @@ func embedded() (map[string][]string, error) {
 
 func embeddedCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: embeddedVerb + " NAME", Hidden: true, Args: cobra.ExactArgs(1), ValidArgs: []string{"process"},
+		Use: embeddedVerb + " NAME", Hidden: true, Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{"process"},
 		Run: func(*cobra.Command, []string) { plugin.Serve(process.Plugin()) },
 	}
 }

@@ -31,7 +31,7 @@ func (a *app) explainCommand() *cobra.Command {
 not match. Nothing is created and no plugin is launched, so that whether the
 backend answers is not known.`,
 		Example: `  atom-router explain alpine
-  atom-router explain --gpus 1 -l team=ml nvidia/cuda:12 -o json`,
+  atom-router explain -o json --gpus 1 -l team=ml nvidia/cuda:12 | jq -r .rule`,
 		Args: cobra.ArbitraryArgs,
 	}
 	flags := a.addRequestFlags(cmd)

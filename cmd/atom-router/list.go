@@ -55,11 +55,11 @@ code is 1.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&since, "since", "", "created at or after this time (RFC 3339), or so long ago (10m)")
-	f.StringVar(&before, "before", "", "created before it")
-	f.StringSliceVar(&states, "state", nil, "only these states: created, running, stopping, stopped, deleting, deleted, invalid")
-	f.StringSliceVar(&backends, "backend", nil, "only these backends; the others are not asked")
-	f.StringArrayVarP(&labels, "label", "l", nil, "only with this label: K, or K=V")
+	f.StringVar(&since, "since", "", "created at or after this `TIME` (RFC 3339), or so long ago (10m)")
+	f.StringVar(&before, "before", "", "created before this `TIME`")
+	f.StringSliceVar(&states, "state", nil, "only these `STATES`: created, running, stopping, stopped, deleting, deleted, invalid")
+	f.StringSliceVar(&backends, "backend", nil, "only these `BACKENDS`; the others are not asked")
+	f.StringArrayVarP(&labels, "label", "l", nil, "only with this `LABEL`: K, or K=V")
 	a.complete(cmd, "state", "created", "running", "stopping", "stopped", "deleting", "invalid")
 	return cmd
 }

@@ -56,10 +56,10 @@ stderr where the backend tells them apart; with -f, all of it until it ends.`,
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&follow, "follow", "f", false, "go on until the atom has stopped")
-	f.StringVar(&since, "since", "", "written at or after this time (RFC 3339), or so long ago (10m)")
-	f.StringVarP(&tail, "tail", "n", "all", "begin at the last so many lines")
+	f.StringVar(&since, "since", "", "written at or after this `TIME` (RFC 3339), or so long ago (10m)")
+	f.StringVarP(&tail, "tail", "n", "all", "begin at the last `N` lines")
 	f.BoolVarP(&timestamps, "timestamps", "t", false, "put the time of writing before each line")
-	f.StringVar(&stream, "stream", "", "only stdout, or only stderr, where the backend tells them apart")
+	f.StringVar(&stream, "stream", "", "only this `STREAM`, stdout or stderr, where the backend tells them apart")
 	a.complete(cmd, "stream", string(atom.Stdout), string(atom.Stderr))
 	return cmd
 }

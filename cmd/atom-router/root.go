@@ -48,20 +48,20 @@ func (a *app) root() *cobra.Command {
 		Short: "Run jobs on the container engine that your rules choose",
 		Long: `Run jobs on the container engine that your rules choose, and find them again
 by their IDs.`,
-		Example: `  atom-router run alpine -- echo hello       run a job; exits with its code
-  atom-router explain nvidia/cuda:12 --gpus 1  where would it go, and why
-  atom-router list                           what runs and what ran
-  atom-router validate                       is the config right`,
+		Example: `  atom-router run alpine -- echo hello          run a job; exits with its code
+  atom-router explain --gpus 1 nvidia/cuda:12   where would it go, and why
+  atom-router list                              what runs and what ran
+  atom-router validate                          is the config right`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          unknownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.configPath, "config", "c", "", "config file ($"+config.PathVariable+", ./atom-router.hcl, …; see help config)")
-	flags.StringVarP(&a.output, "output", "o", outputTable, "output: table, json or id")
-	flags.StringVar(&a.logLevel, "log-level", "warn", "what of the router's and plugins' log goes to stderr: trace, debug, info, warn, error or off")
+	flags.StringVarP(&a.configPath, "config", "c", "", "config `FILE` ($"+config.PathVariable+", ./atom-router.hcl, …; see help config)")
+	flags.StringVarP(&a.output, "output", "o", outputTable, "output `FORM`: table, json or id")
+	flags.StringVar(&a.logLevel, "log-level", "warn", "what of the router's and plugins' log goes to stderr, by `LEVEL`: trace, debug, info, warn, error or off")
 	a.complete(root, "output", outputTable, outputJSON, outputID)
 	a.complete(root, "log-level", "trace", "debug", "info", "warn", "error", "off")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
@@ -72,6 +72,8 @@ by their IDs.`,
 		a.pluginCommand(), a.versionCommand(), embeddedCommand(),
 	)
 	root.AddCommand(topics()...)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
+	root.SetHelpCommand(helpCommand())
 	return root
 }
 

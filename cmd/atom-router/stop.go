@@ -35,7 +35,7 @@ stopped. They are kept: get, logs and wait work until they are deleted.`,
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "SIGKILL at once")
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "grace; default is the atom's own, else the backend's")
+	cmd.Flags().DurationVar(&timeout, "timeout", 0, "`GRACE`; default is the atom's own, else the backend's")
 	return cmd
 }
 

@@ -22,7 +22,7 @@ config blocks are known to their plugins alone: --plugins launches all of them
 and checks these too.`,
 		Example: `  atom-router validate
   atom-router validate --plugins -o json ./atom-router.hcl`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1, "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := ""
 			if len(args) == 1 {
