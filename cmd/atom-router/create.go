@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/router"
@@ -31,11 +29,7 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.output == outputJSON {
-				return a.printAtom(made)
-			}
-			_, err = fmt.Fprintln(a.stdout, made.ID())
-			return err
+			return a.printMade(made)
 		})
 	}
 	return cmd

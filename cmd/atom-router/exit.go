@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 
+	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
@@ -18,8 +20,14 @@ const (
 	codeUsage    = 2
 	codeRejected = 3
 	// codeRouter is of `run` where the job's code is not to be had.
-	codeRouter    = 125
+	codeRouter = 125
+	// codeNotRun and codeNotFound are of a program that is there and cannot
+	// be run, and of one that is not there, as in shells.
+	codeNotRun    = 126
+	codeNotFound  = 127
 	codeInterrupt = 130
+	// codePipe is what shells give a program whose reader went away.
+	codePipe = 128 + 13
 )
 
 // usageError is bad input: the command line is to be changed.
@@ -64,13 +72,36 @@ func codeOf(cmd *cobra.Command, err error) int {
 		return codeUsage
 	case errors.As(err, &rejected):
 		return codeRejected
+	case errors.Is(err, context.Canceled):
+		return codeInterrupt // nothing but an interrupt cancels
 	case cmd != nil && cmd.Name() == "run":
-		if errors.Is(err, context.Canceled) {
-			return codeInterrupt
-		}
-		return codeRouter
+		return startCode(err)
+	case errors.Is(err, syscall.EPIPE):
+		return codePipe
 	}
 	return codeError
+}
+
+// startCode is the code of a run that failed with err: that of a program which
+// could not be started, where err says so. Docker's API has no field for it;
+// its own command line knows it by the same words of the runtime.
+func startCode(err error) int {
+	text := err.Error()
+	if !errdefs.IsFailedPrecondition(err) && !errdefs.IsInvalidArgument(err) || !strings.Contains(text, "exec: ") {
+		return codeRouter
+	}
+	for end, code := range map[string]int{
+		"executable file not found in $PATH": codeNotFound,
+		"no such file or directory":          codeNotFound,
+		"permission denied":                  codeNotRun,
+		"is a directory":                     codeNotRun,
+		"exec format error":                  codeNotRun,
+	} {
+		if strings.HasSuffix(text, end) {
+			return code
+		}
+	}
+	return codeRouter
 }
 
 // malformedID reports whether err is about an ID that no router could have

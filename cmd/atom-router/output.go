@@ -84,6 +84,16 @@ func (a *app) printAtom(one atom.Atom) error {
 	return a.printTable([]atom.Atom{one})
 }
 
+// printMade prints an atom that was just made: its ID, unless JSON was asked
+// for.
+func (a *app) printMade(one atom.Atom) error {
+	if a.output == outputJSON {
+		return a.printAtom(one)
+	}
+	_, err := fmt.Fprintln(a.stdout, one.ID())
+	return err
+}
+
 // printAtoms prints a list.
 func (a *app) printAtoms(atoms []atom.Atom) error {
 	switch a.output {
@@ -147,11 +157,21 @@ func row(w io.Writer, cells ...string) {
 
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
 			return '\uFFFD'
 		}
 		return r
 	}, s)
+}
+
+// harmless is text for the terminal that came from elsewhere and may have
+// several lines.
+func harmless(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // ago is how long ago something was, in its largest unit.

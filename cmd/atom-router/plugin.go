@@ -18,7 +18,7 @@ func (a *app) pluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "plugin", Short: "Look at engine plugins", Args: unknownVerb,
 		Example: "  atom-router plugin describe docker",
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.describeCommand())
 	return cmd

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -29,6 +31,11 @@ type app struct {
 // execute runs the command line and returns its exit code.
 func execute(args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr}
+	// A reader of our output that goes away is an error of writing, so that
+	// plugins are ended and `run` says what it leaves behind.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -38,7 +45,9 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		return codeOK
 	}
 	code := codeOf(cmd, err)
-	a.printError(err)
+	if code != codePipe {
+		a.printError(err)
+	}
 	return code
 }
 
@@ -57,7 +66,7 @@ by their IDs.`,
 		Args:          unknownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.CompletionOptions.DisableDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configPath, "config", "c", "", "config `FILE` ($"+config.PathVariable+", ./atom-router.hcl, …; see help config)")
 	flags.StringVarP(&a.output, "output", "o", outputTable, "output `FORM`: table, json or id")
@@ -69,9 +78,10 @@ by their IDs.`,
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.getCommand(), a.listCommand(), a.logsCommand(), a.waitCommand(),
 		a.stopCommand(), a.deleteCommand(), a.explainCommand(), a.validateCommand(), a.backendsCommand(),
-		a.pluginCommand(), a.versionCommand(), embeddedCommand(),
+		a.pluginCommand(), a.versionCommand(), a.completionCommand(), embeddedCommand(),
 	)
 	root.AddCommand(topics()...)
+	withoutFiles(root)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
 	root.SetHelpCommand(helpCommand())
 	return root
@@ -144,8 +154,7 @@ func (a *app) withRouterOf(ctx context.Context, file *config.File, do func(*rout
 	return errors.Join(do(r), r.Close())
 }
 
-// printError prints an error once, in one line, or a config's mistakes with
-// their places.
+// printError prints an error once, or a config's mistakes with their places.
 func (a *app) printError(err error) {
 	var said *silent
 	if errors.As(err, &said) {
@@ -156,7 +165,7 @@ func (a *app) printError(err error) {
 		a.printDiagnostics(diags)
 		return
 	}
-	fmt.Fprintf(a.stderr, "Error: %s\n", strings.TrimSpace(err.Error()))
+	fmt.Fprintf(a.stderr, "Error: %s\n", harmless(strings.TrimSpace(err.Error())))
 	var unknown *atom.OutcomeUnknown
 	if errors.As(err, &unknown) {
 		fmt.Fprintf(a.stderr, "Whether the atom was made is not known. The same command with --key %s finds it or makes it.\n", unknown.Key)

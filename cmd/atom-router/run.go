@@ -70,8 +70,11 @@ func (j *job) run(ctx context.Context, req *atom.EngineCreateRequest, detach boo
 	}
 	j.id = made.ID()
 	if detach {
-		_, err := fmt.Fprintln(j.app.stdout, j.id)
-		return err
+		if err := j.app.printMade(made); err != nil {
+			fmt.Fprintf(j.app.stderr, "Left running: %s\n", j.id)
+			return err
+		}
+		return nil
 	}
 	done := make(chan ended, 1)
 	go func() { // ends with the job, or with ctx
@@ -113,9 +116,11 @@ func (j *job) create(ctx context.Context, req *atom.EngineCreateRequest, signals
 		cancel()
 		e := <-done
 		if e.err == nil { // made all the same: the interrupt asks for its end
-			err := j.router.Delete(&atom.EngineDeleteRequest{ID: e.atom.ID(), Force: true, Context: context.WithoutCancel(ctx)})
-			if err != nil {
-				return nil, err
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
+			defer cancel()
+			if err := j.router.Delete(&atom.EngineDeleteRequest{ID: e.atom.ID(), Force: true, Context: ctx}); err != nil {
+				fmt.Fprintf(j.app.stderr, "Kept: %s\n", e.atom.ID())
+				return nil, &exitError{code: codeInterrupt, err: err}
 			}
 			return nil, exit(codeInterrupt)
 		}
@@ -152,7 +157,7 @@ func (j *job) finish(e ended) error {
 	}
 	info := atom.InfoOf(e.atom)
 	if info.Result != atom.Success && info.Message != "" {
-		fmt.Fprintf(j.app.stderr, "%s: %s: %s\n", j.id, info.Result, info.Message)
+		fmt.Fprintf(j.app.stderr, "%s: %s: %s\n", j.id, info.Result, harmless(info.Message))
 	}
 	if j.keep {
 		fmt.Fprintf(j.app.stderr, "Kept: %s\n", j.id)

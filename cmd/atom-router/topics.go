@@ -15,7 +15,10 @@ func topics() []*cobra.Command {
   3     no rule matched, or a rule rejected the job (run, create, explain)
   125   in run: the router, the plugin or the backend failed, or the job never
         started, or ended without a code of its own
+  126   in run: the program is there and cannot be run, where the backend says so
+  127   in run: there is no such program, where the backend says so
   130   interrupted; in run: by a second Ctrl-C, and the job runs on
+  141   the reader of the output went away; run says 125, and keeps the atom
 
 In run, and in wait of one ID, any other code is the job's own; 128+n is the end
 by signal n.`,
@@ -29,12 +32,7 @@ the first that is there of:
   $XDG_CONFIG_HOME/atom-router/config.hcl (~/.config without XDG_CONFIG_HOME)
   /etc/atom-router/config.hcl
 
-What stands in it is told in docs/config.md; validate checks it.
-
-Environment variables:
-
-  ATOM_ROUTER_CONFIG   the config file
-  NO_COLOR             no colours, also on a terminal`,
+What stands in it is told in docs/config.md; validate checks it.`,
 		},
 	}
 }
