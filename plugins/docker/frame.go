@@ -76,7 +76,7 @@ const (
 func (f *frames) fail(err error) { f.err = err }
 
 func newFrames(r io.Reader, timed bool) *frames {
-	return &frames{r: bufio.NewReaderSize(r, frameBuffer), timed: timed}
+	return &frames{r: bufio.NewReaderSize(&calm{r: r}, frameBuffer), timed: timed}
 }
 
 // next gives the next record, whose data is good until the call after. io.EOF
