@@ -141,9 +141,7 @@ func (a *app) withRouterOf(ctx context.Context, file *config.File, do func(*rout
 		return err
 	}
 	r, err := router.New(ctx, file.Config, router.Options{
-		Logger: hclog.New(&hclog.LoggerOptions{
-			Name: "atom-router", Level: hclog.LevelFromString(a.logLevel), Output: a.stderr, Color: hclog.ColorOff,
-		}),
+		Logger:  a.logger(),
 		Builtin: builtin,
 		// A command that ends after one call cleans up nothing but its own.
 		NoJanitor: true,
@@ -152,6 +150,19 @@ func (a *app) withRouterOf(ctx context.Context, file *config.File, do func(*rout
 		return err
 	}
 	return errors.Join(do(r), r.Close())
+}
+
+// logger is the router's and its plugins' log. Of what the router itself
+// warns of, the verbs tell too, in their errors and diagnostics; those who ask
+// for more than warnings see it in its order.
+func (a *app) logger() hclog.Logger {
+	level := hclog.LevelFromString(a.logLevel)
+	return hclog.New(&hclog.LoggerOptions{
+		Name: "atom-router", Level: level, Output: a.stderr, Color: hclog.ColorOff,
+		Exclude: func(_ hclog.Level, msg string, _ ...any) bool {
+			return level >= hclog.Warn && (msg == "router config" || strings.HasPrefix(msg, "backend is "))
+		},
+	})
 }
 
 // printError prints an error once, or a config's mistakes with their places.

@@ -54,8 +54,14 @@ and checks these too.`,
 func (a *app) validatePlugins(ctx context.Context, file *config.File) (diags config.Diagnostics, rest error) {
 	err := a.withRouterOf(ctx, file, func(r *router.Engine) error {
 		err := r.Validate(ctx)
+		// What a backend can do it says itself. That one does not answer is
+		// no mistake in the config.
+		backends, perr := r.ProbeBackends(ctx)
+		if perr != nil {
+			return errors.Join(err, perr)
+		}
 		known := make(map[string]atom.Capabilities)
-		for _, b := range r.Backends() {
+		for _, b := range backends {
 			if b.Capabilities != nil {
 				known[b.Name] = b.Capabilities
 			}

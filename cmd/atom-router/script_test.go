@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/atom-router/atom-router/internal/testenv"
+)
+
+// TestScripts is every verb with good and bad input, on the process engine.
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script", "", "") }
+
+// TestDockerScripts is the same on a real Docker engine.
+func TestDockerScripts(t *testing.T) {
+	runScripts(t, "testdata/docker", testenv.Docker(t), testenv.Image(t))
+}
+
+func runScripts(t *testing.T, dir, dockerHost, image string) {
+	testscript.Run(t, testscript.Params{
+		Dir:                dir,
+		RequireUniqueNames: true,
+		UpdateScripts:      os.Getenv("UPDATE_GOLDEN") != "",
+		Setup: func(env *testscript.Env) error {
+			tmp, err := shortTemp()
+			if err != nil {
+				return err
+			}
+			s := &scene{work: env.WorkDir, tmp: tmp, host: dockerHost, owner: "cli-" + filepath.Base(tmp)}
+			env.Values[scene{}] = s
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("TMPDIR", tmp)
+			env.Setenv("LONG", strings.Repeat("x", 10<<10))
+			env.Setenv("CONTROL", "process:a\x1b[31m\nb")
+			env.Setenv("DOCKER_HOST", dockerHost)
+			env.Setenv("IMAGE", image)
+			env.Setenv("OWNER", s.owner)
+			env.Defer(func() { s.end(t) })
+			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":        exits,
+			"save":         save,
+			"scrub":        scrub,
+			"nothing-left": nothingLeft,
+			"bytes":        sameBytes,
+			"until-logs":   untilLogs,
+		},
+	})
+}
+
+// shortTemp makes a directory whose path leaves room for a socket's.
+func shortTemp() (string, error) { return os.MkdirTemp("/tmp", "atc") }
+
+// exits CODE ARG… runs atom-router, which is to exit with that code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: exits CODE [ARG…]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec("atom-router", args[1:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// save NAME puts what the last program printed into a variable.
+func save(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: save NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// sameBytes FILE HEX wants a file to be these bytes.
+func sameBytes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: bytes FILE HEX")
+	}
+	if got := fmt.Sprintf("%x", ts.ReadFile(args[0])); got != args[1] {
+		ts.Fatalf("got bytes %s, want %s", got, args[1])
+	}
+}
+
+// untilLogs TEXT ID waits until the atom has written a text.
+func untilLogs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: until-logs TEXT ID")
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		ts.Check(ts.Exec("atom-router", "logs", args[1]))
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("it did not write %q", args[0])
+		}
+	}
+}
+
+// What differs from run to run, and what scrub makes of it.
+var scrubs = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`atom-[a-z2-7]{26}\.[a-z2-7]{16}`), "NATIVE"},
+	{regexp.MustCompile(`docker:[0-9a-f]{64}`), "docker:NATIVE"},
+	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"`), `"TIME"`},
+	{regexp.MustCompile(`(just now|\d+s ago) +`), "AGO "},
+	{regexp.MustCompile(`CREATED +`), "CREATED "},
+}
+
+// scrub FROM TO copies stdout, stderr or a file without what differs from run
+// to run.
+func scrub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: scrub FROM TO")
+	}
+	text := ts.ReadFile(args[0])
+	for _, s := range scrubs {
+		text = s.pattern.ReplaceAllString(text, s.with)
+	}
+	text = strings.ReplaceAll(text, ts.Getenv("WORK"), "WORK")
+	text = strings.ReplaceAll(text, ts.Getenv("IMAGE"), "IMAGE")
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// nothing-left wants no process, socket, atom or container to be left by what
+// the script did so far.
+func nothingLeft(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: nothing-left")
+	}
+	ts.Check(ts.Value(scene{}).(*scene).left(true))
+}
+
+// end is at the end of each script, which has to leave nothing.
+func (s *scene) end(t *testing.T) {
+	if err := s.left(true); err != nil {
+		t.Errorf("%s: %v", filepath.Base(s.work), err)
+		s.removeAtoms()
+	}
+	if err := os.RemoveAll(s.tmp); err != nil {
+		t.Error(fmt.Errorf("removing the temporary directory: %w", err))
+	}
+}
