@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"google.golang.org/grpc"
@@ -23,6 +24,11 @@ const (
 	// that is larger by itself. With what stands around it, it fits into a
 	// buffer of 32 KiB; the next larger ones that gRPC makes are a mebibyte.
 	logMessage = 31 << 10
+	// logSoon is how soon after the last message the next one must be there for
+	// the stream to be busy. While it is, small messages wait for logPause and
+	// grow: each costs both processes what 30 KiB cost to carry.
+	logSoon  = 300 * time.Microsecond
+	logPause = time.Millisecond
 	// chunkCost is about what a chunk takes in memory beside its data.
 	chunkCost = 128
 )
@@ -63,12 +69,17 @@ func (s *server) pump(logs io.ReadCloser, merge bool, stream grpc.ServerStreamin
 		end()
 		reading.Wait()
 	}()
+	var last time.Time
 	for {
-		chunks, err := q.take()
+		chunks, bytes, err := q.take()
 		if len(chunks) > 0 {
 			if err := stream.Send(&pb.LogsResponse{Chunks: chunks}); err != nil {
 				return err
 			}
+			if bytes < logMessage/2 && time.Since(last) < logSoon {
+				time.Sleep(logPause)
+			}
+			last = time.Now()
 			continue
 		}
 		if ctxErr := stream.Context().Err(); ctxErr != nil {
@@ -192,24 +203,24 @@ func appendInSteps(to, data []byte) []byte {
 	return append(to, data...)
 }
 
-// take waits for chunks and removes a message's worth; with none, err is why
-// there will be none.
-func (q *logQueue) take() ([]*pb.LogChunk, error) {
+// take waits for chunks and removes a message's worth, so many bytes; with
+// none, err is why there will be none.
+func (q *logQueue) take() (taken []*pb.LogChunk, bytes int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.chunks) == 0 && q.err == nil && !q.ended {
 		q.change.Wait()
 	}
-	n, bytes := 0, 0
+	n := 0
 	for n < len(q.chunks) && (n == 0 || bytes+len(q.chunks[n].Data)+chunkCost <= logMessage) {
 		bytes += len(q.chunks[n].Data) + chunkCost
 		n++
 	}
-	taken := q.chunks[:n:n]
+	taken = q.chunks[:n:n]
 	q.chunks = q.chunks[n:]
 	q.bytes -= bytes
 	q.change.Broadcast()
-	return taken, q.err
+	return taken, bytes, q.err
 }
 
 // end lets fill and take return.
