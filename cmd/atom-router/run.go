@@ -156,8 +156,8 @@ func (j *job) finish(e ended) error {
 		return e.err
 	}
 	info := atom.InfoOf(e.atom)
-	if info.Result != atom.Success && info.Message != "" {
-		fmt.Fprintf(j.app.stderr, "%s: %s: %s\n", j.id, info.Result, harmless(info.Message))
+	if why := endText(info); why != "" {
+		fmt.Fprintf(j.app.stderr, "%s: %s\n", j.id, why)
 	}
 	if j.keep {
 		fmt.Fprintf(j.app.stderr, "Kept: %s\n", j.id)
@@ -170,6 +170,23 @@ func (j *job) finish(e ended) error {
 		fmt.Fprintf(j.app.stderr, "Error: %v\nKept: %s\n", err, j.id)
 	}
 	return exit(jobCode(e.atom))
+}
+
+// endText says why a job did not end well, where its code alone does not.
+func endText(info atom.Info) string {
+	switch info.Result {
+	case atom.Success:
+		return ""
+	case atom.Failure:
+		if info.Message == "" {
+			return ""
+		}
+	}
+	text := string(info.Result)
+	if info.Message != "" {
+		text += ": " + harmless(info.Message)
+	}
+	return text
 }
 
 // deleteTime bounds the deletion after a job whose code is known.
