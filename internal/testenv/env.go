@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Env is the engines for the tests of one checkout.
@@ -94,19 +95,11 @@ func install(ctx context.Context, out io.Writer) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: this is not root", ErrNoEngine)
 	}
-	missing := func() error {
-		var errs []error
-		for _, program := range []string{"dockerd", "containerd", "runc", "ip"} {
-			_, err := exec.LookPath(program)
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
-	}
-	if missing() == nil {
+	if len(absent()) == 0 {
 		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("%w: %w, and there is no apt-get to install it with", ErrNoEngine, missing())
+		return fmt.Errorf("%w: %s missing, and no apt-get to install from", ErrNoEngine, strings.Join(absent(), ", "))
 	}
 	fmt.Fprintln(out, "Installing docker.io from Debian's packages…")
 	for _, args := range [][]string{
@@ -119,8 +112,19 @@ func install(ctx context.Context, out io.Writer) error {
 			return fmt.Errorf("%w: apt-get %s: %w\n%s", ErrNoEngine, args[0], err, text[max(0, len(text)-2000):])
 		}
 	}
-	if err := missing(); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoEngine, err)
+	if left := absent(); len(left) > 0 {
+		return fmt.Errorf("%w: the packages have no %s", ErrNoEngine, strings.Join(left, ", "))
 	}
 	return nil
+}
+
+// absent are the programs that a daemon needs and this machine lacks.
+func absent() []string {
+	var names []string
+	for _, program := range []string{"dockerd", "containerd", "runc", "ip"} {
+		if _, err := exec.LookPath(program); err != nil {
+			names = append(names, program)
+		}
+	}
+	return names
 }
