@@ -31,7 +31,10 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	}
 	fmt.Fprintln(w, cmd.Short)
 	section("Examples", cmd.Example)
-	if cmd.Runnable() || cmd.HasAvailableSubCommands() {
+	switch {
+	case cmd.HasAvailableSubCommands():
+		section("Usage", "  "+cmd.CommandPath()+" COMMAND")
+	case cmd.Runnable():
 		section("Usage", "  "+cmd.UseLine())
 	}
 	if len(cmd.Aliases) > 0 {
@@ -47,7 +50,7 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	} else if !cmd.HasParent() {
 		section("Flags of every command", flagText(cmd.PersistentFlags()))
 	}
-	if cmd.Runnable() && cmd.Name() != "completion" && (cmd.Parent() == nil || cmd.Parent().Name() != "completion") {
+	if cmd.Runnable() {
 		var b strings.Builder
 		for _, v := range environment() {
 			fmt.Fprintf(&b, "  %-19s %s\n", v[0], v[1])
