@@ -81,11 +81,23 @@ func (j *job) run(ctx context.Context, req *atom.EngineCreateRequest, detach boo
 		one, err := j.follow(ctx)
 		done <- ended{one, err}
 	}()
+	gone := make(chan error, 1)
+	go func() { // ends with ctx
+		gone <- vigil{
+			every: askEvery, patience: awayTime,
+			ask: func(ctx context.Context) error { return answers(ctx, j.router, backendOf(j.id)) },
+			say: func(text string) { fmt.Fprintln(j.app.stderr, harmless(text)) },
+		}.keep(ctx)
+	}()
 	interrupted := false
 	for {
 		select {
 		case e := <-done:
 			return j.finish(e)
+		case err := <-gone:
+			if err != nil {
+				return j.finish(ended{err: err})
+			}
 		case s := <-signals:
 			if interrupted {
 				fmt.Fprintf(j.app.stderr, "Left running: %s\n", j.id)
@@ -189,5 +201,11 @@ func endText(info atom.Info) string {
 	return text
 }
 
-// deleteTime bounds the deletion after a job whose code is known.
-const deleteTime = 30 * time.Second
+const (
+	// deleteTime bounds the deletion after a job whose code is known.
+	deleteTime = 30 * time.Second
+	// askEvery is how often the backend of a job that runs is asked whether
+	// it is there, and awayTime how long it may be away.
+	askEvery = 2 * time.Second
+	awayTime = 2 * time.Minute
+)

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/atom-router/atom-router/router"
+)
+
+// vigil watches the backend of a job that is being followed. Engines wait for a
+// daemon that goes away to come back, for ever if need be; whoever sits before
+// a silent terminal has to hear of it, and a script has to end.
+type vigil struct {
+	every, patience time.Duration
+	ask             func(context.Context) error
+	say             func(string)
+}
+
+// keep returns why the backend does not answer once that has lasted for
+// patience, or nil when ctx ends.
+func (v vigil) keep(ctx context.Context) error {
+	tick := time.NewTicker(v.every)
+	defer tick.Stop()
+	var since time.Time // zero while it answers
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := v.ask(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			if !since.IsZero() {
+				v.say("It answers again.")
+			}
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+			v.say(fmt.Sprintf("%v; waiting up to %v for it", err, v.patience))
+		case time.Since(since) > v.patience:
+			return fmt.Errorf("no answer for %v: %w", v.patience, err)
+		}
+	}
+}
+
+// answers asks a backend whether it does.
+func answers(ctx context.Context, r *router.Engine, backend string) error {
+	all, err := r.ProbeBackends(ctx, backend)
+	switch {
+	case err != nil:
+		return err
+	case len(all) == 1 && all[0].State == router.Ready:
+		return nil
+	case len(all) == 1 && all[0].LastError != nil:
+		return fmt.Errorf("backend %s: %w", backend, all[0].LastError)
+	}
+	return errors.New("backend " + backend + " does not answer")
+}
