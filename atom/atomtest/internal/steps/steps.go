@@ -319,9 +319,10 @@ func parseSignal(name string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("signal %q is not known", name)
 }
 
-// noticeTime is what a backend gets to notice that memory ran out. Docker is
-// told of it by an event that otherwise races with the container's end, and
-// loses now and then (seen with 20.10 on a busy machine).
+// noticeTime is how long backends get before and after an out-of-memory kill
+// to notice it: Docker begins to watch for one only after the container's
+// start, and is told of it by an event that otherwise races with the
+// container's end. Both were seen to lose with 20.10 on a busy machine.
 const noticeTime = time.Second
 
 // allocateInChild lets a child allocate, which the system kills in this
@@ -331,6 +332,7 @@ func allocateInChild(mib string) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	time.Sleep(noticeTime)
 	err = exec.Command(self, "hold", mib).Run()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
