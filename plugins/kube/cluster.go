@@ -1,0 +1,99 @@
+package kube
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// connect finds the cluster that c names and how to talk to it, and the
+// namespace. It asks nobody yet. What is wrong with c are *atom.FieldErrors.
+func connect(c Config) (*rest.Config, string, error) {
+	if c.InCluster {
+		config, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, "", &atom.FieldError{Field: "in_cluster", Reason: "this is not a pod with a service account: " + err.Error()}
+		}
+		return config, namespaceOr(c.Namespace, podNamespace()), nil
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = c.Kubeconfig
+	raw, err := rules.Load()
+	field := "kubeconfig"
+	if err != nil {
+		return nil, "", &atom.FieldError{Field: field, Reason: err.Error()}
+	}
+	if len(raw.Contexts) == 0 && len(raw.Clusters) == 0 {
+		if c.Kubeconfig == "" && c.Context == "" {
+			if config, err := rest.InClusterConfig(); err == nil {
+				return config, namespaceOr(c.Namespace, podNamespace()), nil
+			}
+		}
+		return nil, "", &atom.FieldError{Field: field, Reason: "names no cluster: " + whichFiles(c.Kubeconfig, rules)}
+	}
+	if _, ok := raw.Contexts[c.Context]; c.Context != "" && !ok {
+		return nil, "", &atom.FieldError{Field: "context", Reason: "there is no context " + c.Context + "; the kubeconfig has " + contexts(raw)}
+	}
+	config := clientcmd.NewNonInteractiveClientConfig(*raw, c.Context, &clientcmd.ConfigOverrides{}, rules)
+	if c.Context == "" && raw.CurrentContext == "" {
+		return nil, "", &atom.FieldError{Field: "context", Reason: "the kubeconfig has no current context; name one of " + contexts(raw)}
+	}
+	out, err := config.ClientConfig()
+	if err != nil {
+		return nil, "", &atom.FieldError{Field: field, Reason: err.Error()}
+	}
+	theirs, _, err := config.Namespace()
+	if err != nil {
+		return nil, "", &atom.FieldError{Field: field, Reason: err.Error()}
+	}
+	return out, namespaceOr(c.Namespace, theirs), nil
+}
+
+func whichFiles(explicit string, rules *clientcmd.ClientConfigLoadingRules) string {
+	if explicit != "" {
+		return explicit + " is empty"
+	}
+	files := slices.DeleteFunc(slices.Clone(rules.Precedence), func(f string) bool {
+		_, err := os.Stat(f)
+		return errors.Is(err, os.ErrNotExist)
+	})
+	if len(files) == 0 {
+		return "there is no " + strings.Join(rules.Precedence, " or ")
+	}
+	return strings.Join(files, ", ") + " is empty"
+}
+
+func contexts(c *clientcmdapi.Config) string {
+	names := slices.Sorted(maps.Keys(c.Contexts))
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func namespaceOr(names ...string) string {
+	for _, n := range names {
+		if n != "" {
+			return n
+		}
+	}
+	return "default"
+}
+
+// podNamespace is where the pod that this runs in is
+// (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/).
+func podNamespace() string {
+	text, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

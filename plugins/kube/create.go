@@ -1,0 +1,187 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/errdefs"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+const (
+	// insistTime bounds how long a Create asks again an API server that
+	// dropped the question: the name makes it safe.
+	insistTime = 20 * time.Second
+	// lingerTime is how long a cancelled Create waits for the answer that it
+	// has to tidy up after.
+	lingerTime = time.Second
+)
+
+// Create makes the pod. It does not wait for a node, nor for the image: what
+// cannot be pulled or placed is an atom that says so. What the API server
+// refuses is an error: InvalidArgument for the request's own mistakes,
+// ResourceExhausted for a full quota, FailedPrecondition for admission that
+// objects and for a namespace that does not exist.
+//
+// A Create that was cancelled leaves nothing, or, under a Key of the caller's,
+// perhaps an atom: another Create may have got it.
+func (e *Engine) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
+	ctx, cancel := e.bound(atom.ContextOr(r.Context))
+	defer cancel()
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, endOf(ctx)
+	}
+	key := r.Key
+	if key == "" {
+		key = atom.NewKey()
+	}
+	pod, err := e.podFor(r, atom.NativeName(r.Owner, key), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	p := &placing{e: e, r: r, key: key, pod: pod, wanted: ctx}
+	return p.run()
+}
+
+// placing is one Create past its checks.
+type placing struct {
+	e      *Engine
+	r      *atom.EngineCreateRequest
+	key    string
+	pod    *corev1.Pod
+	wanted context.Context // the caller's
+}
+
+type placed struct {
+	record *record
+	err    error
+}
+
+// run makes the pod apart from the caller's context: the API server finishes
+// what it was asked for even when the asker hangs up.
+func (p *placing) run() (atom.Atom, error) {
+	done := make(chan placed, 1)
+	p.e.work.Go(func() { // ends within insistTime and a call
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.wanted), insistTime+callTimeout)
+		defer cancel()
+		r, err := p.place(ctx)
+		if err == nil && p.wanted.Err() != nil && p.r.Key == "" {
+			// Nobody else can know a random Key.
+			if err := p.e.deletePod(ctx, r, 1); err != nil {
+				p.e.log.Warn("removing the pod of a cancelled create", "pod", r.name, "error", err)
+			}
+			err = endOf(p.wanted)
+		}
+		done <- placed{r, err}
+	})
+	linger := make(<-chan time.Time)
+	over := p.wanted.Done()
+	for {
+		select {
+		case d := <-done:
+			if d.err != nil {
+				return nil, d.err
+			}
+			return p.e.atomOf(d.record), nil
+		case <-over:
+			timer := time.NewTimer(lingerTime)
+			defer timer.Stop()
+			linger, over = timer.C, nil
+		case <-linger:
+			return nil, endOf(p.wanted)
+		}
+	}
+}
+
+// place makes the pod, or takes up the one that is there under its name.
+func (p *placing) place(ctx context.Context) (*record, error) {
+	var reached atomic.Bool // perhaps it was made
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { reached.Store(true) }})
+	wait := backoffMin
+	for deadline := time.Now().Add(insistTime); ; {
+		before := reached.Load()
+		pod, err := p.e.api.create(traced, p.pod, metav1.CreateOptions{})
+		if err == nil {
+			r := p.e.settings.recordOf(pod)
+			p.e.watch.pods.put(r)
+			return r, nil
+		}
+		fault := p.e.api.fault(ctx, err)
+		switch {
+		case errdefs.IsAlreadyExists(fault):
+			r, err := p.existing(ctx)
+			if !errors.Is(err, errVanished) {
+				return r, err
+			}
+			fault = err
+		case !errdefs.IsUnavailable(fault):
+			if ctx.Err() == nil && before {
+				// An earlier attempt may have been heard.
+				fault = &atom.OutcomeUnknown{Key: p.key, Err: fault}
+			}
+			return nil, p.orEnd(fault)
+		case !reached.Load() && !refused(err):
+			return nil, p.orEnd(fault) // never got there: others can be asked
+		}
+		if time.Now().After(deadline) || p.wanted.Err() != nil {
+			if refused(err) && !before {
+				return nil, p.orEnd(fault)
+			}
+			return nil, p.orEnd(&atom.OutcomeUnknown{Key: p.key, Err: fault})
+		}
+		pause(p.wanted, wait)
+		wait = min(2*wait, backoffMax)
+	}
+}
+
+// orEnd is the caller's end, where that came first.
+func (p *placing) orEnd(err error) error {
+	if p.wanted.Err() != nil {
+		return endOf(p.wanted)
+	}
+	return err
+}
+
+// refused reports an answer by which the API server says that it did nothing.
+func refused(err error) bool {
+	var status interface{ Status() metav1.Status }
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code == 429 || code == 503
+}
+
+var errVanished = atom.Errorf(errdefs.ErrUnavailable, "the pod of that key is gone again; try again")
+
+// existing says what the pod that stands under our name is to this request.
+func (p *placing) existing(ctx context.Context) (*record, error) {
+	pod, err := p.e.api.get(ctx, p.pod.Name)
+	if err != nil {
+		fault := p.e.api.fault(ctx, err)
+		if isNotFound(fault) {
+			return nil, errVanished
+		}
+		return nil, p.orEnd(fault)
+	}
+	r := p.e.settings.recordOf(pod)
+	p.e.watch.pods.put(r)
+	switch {
+	case !r.ours(p.r.Owner):
+		return nil, atom.Errorf(errdefs.ErrAlreadyExists, "the name %s is taken by a pod that is no atom of this owner", r.name)
+	case r.hash != p.r.Hash():
+		return nil, atom.Errorf(errdefs.ErrAlreadyExists, "key %q was used for another request, which made atom %s", p.key, r.info.ID)
+	case r.doomed && !r.held:
+		return nil, atom.Errorf(errdefs.ErrUnavailable, "the atom made under key %q is being removed; try again", p.key)
+	}
+	return r, nil
+}

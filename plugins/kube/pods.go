@@ -1,0 +1,202 @@
+package kube
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+)
+
+// tombstone is how long a pod that is gone stays known as such, so that a
+// late answer about it does not bring it back.
+const tombstone = 5 * time.Minute
+
+// pods is what is known of all atoms' pods of a namespace: what the watch
+// tells, and what the answers to the engine's own writes tell before it. Of
+// two states of a pod the one with the higher resourceVersion holds
+// (comparable since https://kep.k8s.io/5504).
+type pods struct {
+	mu      sync.Mutex
+	byUID   map[string]*record
+	gone    map[string]time.Time
+	tickets map[string]map[*ticket]struct{}
+	synced  bool // byUID is complete
+	well    bool // and kept so
+}
+
+// ticket is one who waits for changes of one pod.
+type ticket struct {
+	pods *pods
+	uid  string
+	look chan struct{} // a change came; capacity 1
+
+	// Guarded by pods.mu.
+	last *record // as last seen
+	gone bool
+}
+
+func newPods() *pods {
+	return &pods{byUID: make(map[string]*record), gone: make(map[string]time.Time), tickets: make(map[string]map[*ticket]struct{})}
+}
+
+// join returns a ticket for the pod that last is a state of.
+func (p *pods) join(last *record) *ticket {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := &ticket{pods: p, uid: last.uid, look: make(chan struct{}, 1), last: last}
+	if now, ok := p.byUID[last.uid]; ok && !older(now, last) {
+		t.last = now
+	}
+	_, t.gone = p.gone[last.uid]
+	if p.tickets[t.uid] == nil {
+		p.tickets[t.uid] = make(map[*ticket]struct{})
+	}
+	p.tickets[t.uid][t] = struct{}{}
+	return t
+}
+
+// leave gives the ticket back.
+func (t *ticket) leave() {
+	t.pods.mu.Lock()
+	defer t.pods.mu.Unlock()
+	delete(t.pods.tickets[t.uid], t)
+	if len(t.pods.tickets[t.uid]) == 0 {
+		delete(t.pods.tickets, t.uid)
+	}
+}
+
+// now is the pod as last seen, and whether it is gone since.
+func (t *ticket) now() (r *record, gone bool) {
+	t.pods.mu.Lock()
+	defer t.pods.mu.Unlock()
+	return t.last, t.gone
+}
+
+// older reports whether a is an older state of a pod than b.
+func older(a, b *record) bool {
+	c, err := resourceversion.CompareResourceVersion(a.version, b.version)
+	return err == nil && c < 0
+}
+
+// put takes a state of a pod, unless a newer one is known.
+func (p *pods) put(r *record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.putLocked(r)
+}
+
+func (p *pods) putLocked(r *record) {
+	if _, ok := p.gone[r.uid]; ok {
+		return
+	}
+	if now, ok := p.byUID[r.uid]; ok && older(r, now) {
+		return
+	}
+	if p.synced {
+		// Before, there is nobody to take it out again.
+		p.byUID[r.uid] = r
+	}
+	p.tell(r, false)
+}
+
+// tell passes a state on to those who wait for it.
+func (p *pods) tell(r *record, gone bool) {
+	for t := range p.tickets[r.uid] {
+		if older(r, t.last) {
+			continue
+		}
+		t.last, t.gone = r, gone
+		select {
+		case t.look <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// remove takes the last state of a pod that is gone.
+func (p *pods) remove(r *record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removeLocked(r)
+}
+
+func (p *pods) removeLocked(r *record) {
+	now := time.Now()
+	for uid, at := range p.gone {
+		if now.Sub(at) > tombstone {
+			delete(p.gone, uid)
+		}
+	}
+	p.gone[r.uid] = now
+	delete(p.byUID, r.uid)
+	p.tell(r, true)
+}
+
+// replace takes a complete list as of a resourceVersion. What it lacks is
+// gone, unless it is younger than the list.
+func (p *pods) replace(all []*record, version string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	listed := make(map[string]bool, len(all))
+	p.synced = true
+	for _, r := range all {
+		listed[r.uid] = true
+		p.putLocked(r)
+	}
+	as := &record{version: version}
+	for uid, r := range p.byUID {
+		if !listed[uid] && !older(as, r) {
+			p.removeLocked(r)
+		}
+	}
+	for uid, tickets := range p.tickets {
+		for t := range tickets {
+			if !listed[uid] && !t.gone && !older(as, t.last) {
+				p.removeLocked(t.last)
+				break
+			}
+		}
+	}
+}
+
+// setWell notes whether the watch works.
+func (p *pods) setWell(well bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.well = well
+}
+
+// get is a pod as the watch has it; current is false where it cannot be
+// relied upon.
+func (p *pods) get(uid string) (r *record, current bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byUID[uid], p.synced && p.well
+}
+
+// all are the pods that pass, in no order; current is false where they cannot
+// be relied upon.
+func (p *pods) all(pass func(*record) bool) (found []*record, current bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.byUID {
+		if pass(r) {
+			found = append(found, r)
+		}
+	}
+	return found, p.synced && p.well
+}
+
+// missing notes that a pod is gone by what the API server answered.
+func (p *pods) missing(uid string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r, ok := p.byUID[uid]; ok {
+		p.removeLocked(r)
+		return
+	}
+	for t := range p.tickets[uid] {
+		p.removeLocked(t.last)
+		return
+	}
+}

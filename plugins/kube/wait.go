@@ -1,0 +1,82 @@
+package kube
+
+import (
+	"context"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+const (
+	// lookAgain is how long a Wait trusts the watch alone.
+	lookAgain = 5 * time.Minute
+	// lookSoon is the same while the watch does not work.
+	lookSoon = 15 * time.Second
+)
+
+// Wait returns the atom once its job has ended. While the API server is away
+// it goes on waiting; credentials that are not accepted any more end it.
+func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
+	ctx, cancel := e.bound(atom.ContextOr(r.Context))
+	defer cancel()
+	e.watch.start()
+	found, err := e.find(ctx, r.ID, r.Owner, false)
+	if err != nil {
+		return nil, err
+	}
+	end, err := e.await(ctx, found, func(now *record) bool { return now.over })
+	if err != nil {
+		return nil, err
+	}
+	return atom.New(end, e), nil
+}
+
+// await waits until the pod is as wanted, or gone, and says what it was last.
+func (e *Engine) await(ctx context.Context, last *record, wanted func(*record) bool) (atom.Info, error) {
+	e.watch.start()
+	t := e.watch.pods.join(last)
+	defer t.leave()
+	for {
+		now, gone := t.now()
+		switch {
+		case ctx.Err() != nil:
+			return atom.Info{}, endOf(ctx)
+		case wanted(now):
+			return now.info, nil
+		case gone:
+			return obituary(now), nil
+		}
+		again := lookAgain
+		if _, current := e.watch.pods.get(now.uid); !current {
+			again = lookSoon
+		}
+		timer := time.NewTimer(again)
+		select {
+		case <-t.look:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			continue
+		}
+		// The watch should have told; nobody knows what lies between.
+		_, err := e.find(ctx, now.info.ID, now.owner, true)
+		if errdefs.IsPermissionDenied(err) {
+			return atom.Info{}, err
+		}
+	}
+}
+
+// obituary tells of a pod that is gone: how it ended if that was seen, and
+// else that nobody knows.
+func obituary(last *record) atom.Info {
+	info := last.info
+	if !last.over || info.Result == atom.StartupFailure && last.failed == nil {
+		info.State, info.Result, info.ExitCode = atom.Deleted, atom.Unknown, nil
+		info.Message = "the pod was deleted, and nobody saw how it ended"
+	}
+	return info
+}
