@@ -2,6 +2,7 @@ package atom
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/atom-router/atom-router/atom/container"
 )
@@ -20,14 +21,17 @@ const (
 	CapMountBind   Capability = "mount_bind"
 	CapMountVolume Capability = "mount_volume"
 	CapMountTmpfs  Capability = "mount_tmpfs"
-	// CapUser: Spec.User.
-	CapUser Capability = "user"
+	// CapUser: Spec.User by number. CapUserNames: by name, too, which the
+	// image's /etc/passwd and /etc/group tell the numbers of.
+	CapUser      Capability = "user"
+	CapUserNames Capability = "user_names"
 	// CapCPU, CapMemory, CapGPUs: limits of that resource. CapMemory also
 	// says that an out-of-memory kill is seen as ResourceFailure.
 	CapCPU    Capability = "cpu"
 	CapMemory Capability = "memory"
 	CapGPUs   Capability = "gpus"
-	// CapExactBytes: logs keep invalid UTF-8 and NUL.
+	// CapExactBytes: logs keep invalid UTF-8, NUL, and a carriage return
+	// before a newline.
 	CapExactBytes Capability = "exact_bytes"
 	// CapLogStreams: logs tell stdout and stderr apart.
 	CapLogStreams Capability = "log_streams"
@@ -75,6 +79,7 @@ func (r *EngineCreateRequest) Needs() []Capability {
 		add(m.Type == container.MountTypeTmpfs, CapMountTmpfs)
 	}
 	add(r.Spec.User != "", CapUser)
+	add(strings.Trim(r.Spec.User, "0123456789:") != "", CapUserNames)
 	add(r.Spec.Resources.CPU != 0, CapCPU)
 	add(r.Spec.Resources.Memory != 0, CapMemory)
 	add(r.Spec.Resources.GPUs != 0, CapGPUs)

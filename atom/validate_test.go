@@ -119,12 +119,18 @@ func TestNeeds(t *testing.T) {
 		Mounts: []container.Mount{{Type: container.MountTypeBind}, {Type: container.MountTypeTmpfs}, {Type: container.MountTypeBind}, {Type: container.MountTypeVolume}},
 		User:   "u", Resources: container.Resources{CPU: 1, Memory: 1, GPUs: 1},
 	}}
-	want := []Capability{CapMountBind, CapMountTmpfs, CapMountVolume, CapUser, CapCPU, CapMemory, CapGPUs, CapLookup}
+	want := []Capability{CapMountBind, CapMountTmpfs, CapMountVolume, CapUser, CapUserNames, CapCPU, CapMemory, CapGPUs, CapLookup}
 	if diff := cmp.Diff(want, r.Needs()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if needs := (&EngineCreateRequest{}).Needs(); needs != nil {
 		t.Errorf("a plain request needs %v", needs)
+	}
+	for user, want := range map[string]bool{"1000": false, "1000:2000": false, "worker": true, "1000:staff": true} {
+		r := EngineCreateRequest{Spec: container.Spec{User: user}}
+		if got := Capabilities(r.Needs()).Has(CapUserNames); got != want {
+			t.Errorf("user %q needs names: %v", user, got)
+		}
 	}
 	have := Capabilities{CapCPU, CapUser}
 	if diff := cmp.Diff([]Capability{CapMemory}, have.Missing([]Capability{CapUser, CapMemory})); diff != "" {

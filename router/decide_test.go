@@ -134,7 +134,7 @@ func TestWalk(t *testing.T) {
 				}
 				return h
 			}
-			r := &atom.EngineCreateRequest{Image: "x", Spec: container.Spec{User: "me"}}
+			r := &atom.EngineCreateRequest{Image: "x", Spec: container.Spec{User: "7"}}
 			d := decide([]Rule{{Name: "r", Tiers: c.tiers}}, &Rule{}, r, health, false)
 			w := d.Walk()
 			var tried []string
@@ -175,7 +175,7 @@ func TestWhyNot(t *testing.T) {
 		}
 		return Health{}
 	}
-	r := &atom.EngineCreateRequest{Image: "x", Spec: container.Spec{User: "me", Resources: container.Resources{GPUs: 1}}}
+	r := &atom.EngineCreateRequest{Image: "x", Spec: container.Spec{User: "7", Resources: container.Resources{GPUs: 1}}}
 	tiers := []Tier{{Targets: []Target{{"weak", 1}}}, {Targets: []Target{{"down", 1}}}, {Targets: []Target{{"ok", 3}}}}
 	d := decide([]Rule{{Name: "r", Tiers: tiers}}, &Rule{}, r, health, true)
 	want := "matches every request: to ok (weak: cannot do user, gpus; down: its plugin ended)"

@@ -41,12 +41,19 @@ func logsPromises() []Promise {
 		output("a log is the job's output, and nothing is added", "one\n\n two \nthree\n", "print", "one", ";", "print", ";", "print", " two ", ";", "print", "three"),
 		output("a last line without a newline arrives", "one\ntwo", "print", "one", ";", "write", "two"),
 		output("a job without output has an empty log", "", "sleep", "1ms"),
-		output("carriage returns, tabs and escapes arrive", "50%\r100%\r\n\tdone \x1b[1m\x07\n", "write", "50%\r100%\r\n\tdone \x1b[1m\x07\n"),
+		output("carriage returns, tabs and escapes arrive", "50%\r100%\n\tdone \x1b[1m\x07\n", "write", "50%\r100%\n\tdone \x1b[1m\x07\n"),
 		output("text in any script arrives", "größer ∀ 日本 🙂\n", "print", "größer ∀ 日本 🙂"),
 		output("a line of exactly 16 KiB arrives", string(known(steps.Text, 1, 16<<10))+"\nx\n", "pour", "16384", "text", "1", "out", ";", "print", ";", "print", "x"),
 		poured("a line of 100 KiB without an end arrives", nil, steps.Text, 100<<10),
 		poured("a mebibyte of lines arrives, those over 16 KiB too", nil, steps.Lines, 1<<20),
 		poured("eight mebibytes of output arrive whole", nil, steps.Lines, 8<<20),
+		{"a carriage return before a newline survives", []atom.Capability{atom.CapExactBytes}, func(ctx context.Context, e *Env) error {
+			_, out, err := e.Run(ctx, "write", "x\r\n\r\n")
+			if err != nil {
+				return err
+			}
+			return same(out, []byte("x\r\n\r\n"))
+		}},
 		poured("invalid UTF-8 and NUL survive", []atom.Capability{atom.CapExactBytes}, steps.Binary, 300<<10),
 		{Name: "each stream arrives whole and in its order", Needs: []atom.Capability{atom.CapLogStreams}, Check: func(ctx context.Context, e *Env) error {
 			const size = 600 << 10

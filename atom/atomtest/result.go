@@ -134,7 +134,7 @@ func startupPromises() []Promise {
 		startup("an image's name that is none is a startup failure", images, func(_ *Env, r *atom.EngineCreateRequest) {
 			r.Image = "Not/An Image:::"
 		}),
-		startup("a user that the image does not know is a startup failure", []atom.Capability{atom.CapImages, atom.CapUser}, func(_ *Env, r *atom.EngineCreateRequest) {
+		startup("a user that the image does not know is a startup failure", []atom.Capability{atom.CapImages, atom.CapUser, atom.CapUserNames}, func(_ *Env, r *atom.EngineCreateRequest) {
 			r.Spec.User = "nobody-by-this-name"
 		}),
 		startup("a source of a bind mount that does not exist is a startup failure", bind, func(e *Env, r *atom.EngineCreateRequest) {

@@ -133,7 +133,7 @@ func specPromises() []Promise {
 		informed("the user is the one asked for, by number", []atom.Capability{atom.CapUser},
 			func(r *atom.EngineCreateRequest) { r.Spec.User = "1234:2345" },
 			func(i steps.Info) error { return equal("the user", fmt.Sprint(i.UID, i.GID), "1234 2345") }),
-		informed("the user is the one asked for, by name", []atom.Capability{atom.CapUser, atom.CapImages},
+		informed("the user is the one asked for, by name", []atom.Capability{atom.CapUser, atom.CapUserNames, atom.CapImages},
 			func(r *atom.EngineCreateRequest) { r.Spec.User = imageUser },
 			func(i steps.Info) error { return equal("the user", fmt.Sprint(i.UID, i.GID), "1000 1000") }),
 		{"limits of cpu are taken", []atom.Capability{atom.CapCPU}, func(ctx context.Context, e *Env) error {
@@ -202,6 +202,7 @@ func checkRefused(ctx context.Context, e *Env) error {
 		change func(*atom.EngineCreateRequest)
 	}{
 		{atom.CapUser, func(r *atom.EngineCreateRequest) { r.Spec.User = "1234" }},
+		{atom.CapUserNames, func(r *atom.EngineCreateRequest) { r.Spec.User = imageUser }},
 		{atom.CapCPU, func(r *atom.EngineCreateRequest) { r.Spec.Resources.CPU = 1 }},
 		{atom.CapMemory, func(r *atom.EngineCreateRequest) { r.Spec.Resources.Memory = 64 << 20 }},
 		{atom.CapGPUs, func(r *atom.EngineCreateRequest) { r.Spec.Resources.GPUs = 1 }},

@@ -118,7 +118,7 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 // baseCapabilities holds whatever the daemon's machine is.
 func baseCapabilities() atom.Capabilities {
 	return atom.Capabilities{
-		atom.CapImages, atom.CapMountBind, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser,
+		atom.CapImages, atom.CapMountBind, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser, atom.CapUserNames,
 		atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
 	}
 }

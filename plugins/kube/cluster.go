@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"os"
@@ -47,6 +48,9 @@ func connect(c Config) (*rest.Config, string, error) {
 		return nil, "", &atom.FieldError{Field: "context", Reason: "the kubeconfig has no current context; name one of " + contexts(raw)}
 	}
 	out, err := config.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", &atom.FieldError{Field: field, Reason: "context " + cmp.Or(c.Context, raw.CurrentContext) + " belongs to a cluster that the kubeconfig does not have"}
+	}
 	if err != nil {
 		return nil, "", &atom.FieldError{Field: field, Reason: err.Error()}
 	}
@@ -79,14 +83,7 @@ func contexts(c *clientcmdapi.Config) string {
 	return strings.Join(names, ", ")
 }
 
-func namespaceOr(names ...string) string {
-	for _, n := range names {
-		if n != "" {
-			return n
-		}
-	}
-	return "default"
-}
+func namespaceOr(asked, found string) string { return cmp.Or(asked, found, "default") }
 
 // podNamespace is where the pod that this runs in is
 // (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/).

@@ -98,11 +98,12 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 	return caps, nil
 }
 
-// baseCapabilities holds whatever the cluster.
+// baseCapabilities holds whatever the cluster. Bytes are not exact: containerd
+// drops a carriage return before a newline.
 func baseCapabilities() atom.Capabilities {
 	return atom.Capabilities{
 		atom.CapImages, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser,
-		atom.CapCPU, atom.CapMemory, atom.CapGPUs, atom.CapExactBytes, atom.CapDelete, atom.CapLookup,
+		atom.CapCPU, atom.CapMemory, atom.CapGPUs, atom.CapDelete, atom.CapLookup,
 	}
 }
 
