@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 )
 
 // bridge is a network bridge of a daemon's own. With the default one, two
@@ -19,6 +20,9 @@ func bridgeOf(run string) bridge {
 	sum := sha256.Sum256([]byte(run))
 	return bridge{name: "atd" + hex.EncodeToString(sum[:4]), address: fmt.Sprintf("198.%d.%d.1/24", 18+sum[4]%2, sum[5])}
 }
+
+// subnet is the network of which the bridge has the first address.
+func (b bridge) subnet() string { return strings.Replace(b.address, ".1/", ".0/", 1) }
 
 func (b bridge) exists() bool {
 	_, err := os.Stat("/sys/class/net/" + b.name)

@@ -1,9 +1,13 @@
 // Package testenv gives tests the real engines that they run against. `make
 // test` starts them and tells the tests through the environment:
 //
-//	DOCKER_HOST, ATOM_TEST_IMAGE   a Docker daemon, and the probe image that it has
-//	ATOM_TEST_REQUIRE              "docker": a missing engine is a failure, not a skip
+//	DOCKER_HOST            a Docker daemon
+//	ATOM_TEST_KUBECONFIG   the administrator's kubeconfig of a Kubernetes cluster
+//	ATOM_TEST_IMAGE        the probe image, which both have
+//	ATOM_TEST_REQUIRE      "docker,kube": a missing engine is a failure, not a skip
 //
-// Whoever has a daemon for tests can name it in ATOM_TEST_DOCKER_HOST; it is
-// used then, and none is installed or started.
+// Whoever has a daemon for tests can name it in ATOM_TEST_DOCKER_HOST, and
+// whoever has a cluster in ATOM_TEST_KUBECONFIG; they are used then, and none
+// is installed or started. Such a cluster's nodes must have the probe image,
+// and test programs must run on its only node for all tests to pass.
 package testenv

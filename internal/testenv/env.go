@@ -10,15 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Env is the engines for the tests of one checkout.
 type Env struct {
-	root  string // of the checkout
-	state string
-	run   string
-	out   io.Writer
+	root               string // of the checkout
+	state, run         string // of the Docker daemon
+	kubeState, kubeRun string // of the cluster
+	out                io.Writer
 }
 
 // New returns the environment of the checkout at root, which may be up or
@@ -30,25 +31,51 @@ func New(root string, out io.Writer) (*Env, error) {
 	}
 	sum := sha256.Sum256([]byte(root))
 	name := hex.EncodeToString(sum[:4])
+	// None is the beginning of another: processes are found by them.
+	state, run := "/var/lib/atom-router-testenv", "/run/atom-router-testenv"
 	return &Env{
 		root: root, out: out,
-		state: filepath.Join("/var/lib/atom-router-testenv", name), run: filepath.Join("/run/atom-router-testenv", name),
+		state: filepath.Join(state, name), run: filepath.Join(run, name),
+		kubeState: filepath.Join(state, "kube-"+name), kubeRun: filepath.Join(run, "kube-"+name),
 	}, nil
 }
 
-// ErrNoEngine is wrapped by errors that say why no engine can be had here.
-var ErrNoEngine = errors.New("no Docker engine can be had")
+// ErrNoEngine is wrapped by errors that say why an engine cannot be had here.
+var ErrNoEngine = errors.New("it cannot be had here")
 
-// Up starts what is not up yet and returns the variables that tests are told
-// by. started reports whether it was this call that did.
-func (e *Env) Up(ctx context.Context) (vars []string, started bool, err error) {
+// Up is what Up found or started.
+type Up struct {
+	Vars    []string         // that tests are told by
+	Started bool             // by this call
+	Missing map[string]error // by engine: why there is none
+}
+
+// Up starts what is not up yet. An engine that cannot be had is no error.
+func (e *Env) Up(ctx context.Context) (Up, error) {
+	up := Up{Missing: make(map[string]error)}
+	for engine, start := range map[string]func(context.Context) ([]string, bool, error){"docker": e.upDocker, "kube": e.upKube} {
+		vars, started, err := start(ctx)
+		up.Started = up.Started || started
+		switch {
+		case errors.Is(err, ErrNoEngine):
+			up.Missing[engine] = err
+		case err != nil:
+			return up, err
+		}
+		up.Vars = append(up.Vars, vars...)
+	}
+	up.Vars = append(up.Vars, ImageVariable+"="+ProbeImage)
+	return up, nil
+}
+
+func (e *Env) upDocker(ctx context.Context) (vars []string, started bool, err error) {
 	host := os.Getenv(ExternalVariable)
 	switch {
 	case host != "":
 	case answers(ctx, e.daemon().socket()):
 		host = e.daemon().Host()
 	default:
-		if err := install(ctx, e.out); err != nil {
+		if err := install(ctx, e.out, "docker", dockerNeeds); err != nil {
 			return nil, false, err
 		}
 		// What a crashed run left would be in the way.
@@ -61,16 +88,39 @@ func (e *Env) Up(ctx context.Context) (vars []string, started bool, err error) {
 		}
 		host, started = d.Host(), true
 	}
-	if err := LoadProbe(ctx, host); err != nil {
-		return nil, started, err
+	return []string{HostVariable + "=" + host}, started, LoadProbe(ctx, host)
+}
+
+func (e *Env) upKube(ctx context.Context) (vars []string, started bool, err error) {
+	c := &Cluster{state: e.kubeState, run: e.kubeRun}
+	if given := os.Getenv(ClusterVariable); given != "" && given != c.Kubeconfig() {
+		return []string{ClusterVariable + "=" + given, "KUBECONFIG=" + given}, false, nil
 	}
-	vars = []string{HostVariable + "=" + host, ImageVariable + "=" + ProbeImage}
-	return vars, started, nil
+	// Asked first: what cannot run need not be built.
+	if err := install(ctx, e.out, "kube", kubeNeeds); err != nil {
+		return nil, false, err
+	}
+	programs, err := buildKube(ctx, e.root, e.out)
+	if err != nil {
+		return nil, false, err
+	}
+	if !c.answers(ctx) {
+		if err := c.Remove(); err != nil {
+			return nil, false, err
+		}
+		if c, err = StartCluster(ctx, e.kubeState, e.kubeRun, programs, ClusterOptions{}); err != nil {
+			return nil, false, err
+		}
+		started = true
+	}
+	return []string{
+		ClusterVariable + "=" + c.Kubeconfig(), "KUBECONFIG=" + c.Kubeconfig(), ProgramsVariable + "=" + programs,
+	}, started, nil
 }
 
 // Down ends what Up started and leaves nothing of it.
 func (e *Env) Down() error {
-	return errors.Join(e.daemon().Remove(), os.RemoveAll(e.dir()))
+	return errors.Join(e.daemon().Remove(), (&Cluster{state: e.kubeState, run: e.kubeRun}).Remove(), os.RemoveAll(e.dir()))
 }
 
 func (e *Env) daemon() *Daemon { return &Daemon{state: e.state, run: e.run} }
@@ -90,41 +140,56 @@ func (e *Env) Write(vars []string) (string, error) {
 	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 
-// install gets what a daemon needs from Debian's packages.
-func install(ctx context.Context, out io.Writer) error {
+// need is a file that an engine needs, and the package of Debian's that has
+// it.
+type need struct{ file, pkg string }
+
+var (
+	dockerNeeds = []need{{"dockerd", "docker.io"}, {"containerd", "containerd"}, {"runc", "runc"}, {"iptables", "iptables"}, {"ip", "iproute2"}}
+	kubeNeeds   = []need{
+		{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"}, {"iptables", "iptables"}, {"ip", "iproute2"},
+		{cniDir + "/bridge", "containernetworking-plugins"}, {"mount", "mount"},
+	}
+)
+
+// install gets what an engine needs from Debian's packages.
+func install(ctx context.Context, out io.Writer, engine string, needs []need) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: this is not root", ErrNoEngine)
 	}
-	if len(absent()) == 0 {
+	files, packages := absent(needs)
+	if len(files) == 0 {
 		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("%w: %s missing, and no apt-get to install from", ErrNoEngine, strings.Join(absent(), ", "))
+		return fmt.Errorf("%w: %s missing, and no apt-get to install from", ErrNoEngine, strings.Join(files, ", "))
 	}
-	fmt.Fprintln(out, "Installing docker.io from Debian's packages…")
+	fmt.Fprintf(out, "Installing for %s from Debian's packages: %s…\n", engine, strings.Join(packages, ", "))
 	for _, args := range [][]string{
 		{"update"},
-		{"install", "-y", "--no-install-recommends", "docker.io", "containerd", "runc", "iptables", "iproute2"},
+		append([]string{"install", "-y", "--no-install-recommends"}, packages...),
 	} {
 		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q"}, args...)...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%w: apt-get %s: %w\n%s", ErrNoEngine, args[0], err, text[max(0, len(text)-2000):])
+			return fmt.Errorf("%w: apt-get %s: %w\n%s", ErrNoEngine, args[0], err, tail(text))
 		}
 	}
-	if left := absent(); len(left) > 0 {
-		return fmt.Errorf("%w: the packages have no %s", ErrNoEngine, strings.Join(left, ", "))
+	if files, _ := absent(needs); len(files) > 0 {
+		return fmt.Errorf("%w: the packages have no %s", ErrNoEngine, strings.Join(files, ", "))
 	}
 	return nil
 }
 
-// absent are the programs that a daemon needs and this machine lacks.
-func absent() []string {
-	var names []string
-	for _, program := range []string{"dockerd", "containerd", "runc", "ip"} {
-		if _, err := exec.LookPath(program); err != nil {
-			names = append(names, program)
+// absent are the files that this machine lacks, and their packages.
+func absent(needs []need) (files, packages []string) {
+	for _, n := range needs {
+		if _, err := exec.LookPath(n.file); err != nil {
+			files = append(files, n.file)
+			if !slices.Contains(packages, n.pkg) {
+				packages = append(packages, n.pkg)
+			}
 		}
 	}
-	return names
+	return files, packages
 }

@@ -1,7 +1,9 @@
 package testenv
 
 import (
+	"cmp"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +15,9 @@ const (
 	ImageVariable    = "ATOM_TEST_IMAGE"
 	RequireVariable  = "ATOM_TEST_REQUIRE"
 	ExternalVariable = "ATOM_TEST_DOCKER_HOST"
+	// KUBECONFIG alone may name a cluster that does real work.
+	ClusterVariable  = "ATOM_TEST_KUBECONFIG"
+	ProgramsVariable = "ATOM_TEST_KUBE_PROGRAMS"
 )
 
 // Exercised and Missing begin the lines by which the summary of `make test`
@@ -40,6 +45,34 @@ func Image(t testing.TB) string {
 	t.Helper()
 	Docker(t)
 	return os.Getenv(ImageVariable)
+}
+
+// Kube returns the administrator's kubeconfig of the cluster that tests run
+// against. Where there is none the test is skipped, or fails if kube is
+// required. When a test fails the ends of the cluster's logs are shown.
+func Kube(t testing.TB) string {
+	t.Helper()
+	kubeconfig := os.Getenv(ClusterVariable)
+	if kubeconfig == "" {
+		missing(t, "kube")
+	}
+	t.Log(Exercised + "kube")
+	c := &Cluster{state: filepath.Dir(kubeconfig)}
+	t.Cleanup(func() {
+		if t.Failed() {
+			var text strings.Builder
+			c.LogTails(&text)
+			t.Log(text.String())
+		}
+	})
+	return kubeconfig
+}
+
+// KubeImage returns the reference of the probe image, which the nodes of that
+// cluster have.
+func KubeImage(t testing.TB) string {
+	t.Helper()
+	return cmp.Or(os.Getenv(ImageVariable), ProbeImage)
 }
 
 // missing ends the test for want of an engine.

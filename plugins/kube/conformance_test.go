@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/atom-router/atom-router/atom/atomtest"
+	"github.com/atom-router/atom-router/internal/testenv"
 	"github.com/atom-router/atom-router/plugin"
 )
 
@@ -18,7 +19,7 @@ func examConfig() Config {
 func TestConformance(t *testing.T) {
 	s := newSpace(t, nil)
 	s.claim(t, "atomtest")
-	image := probeImage(t)
+	image := testenv.KubeImage(t)
 	t.Run("called directly", func(t *testing.T) {
 		atomtest.Run(t, atomtest.Harness{New: func(t *testing.T) *atomtest.Env {
 			e := s.engine(t, examConfig())

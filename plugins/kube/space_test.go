@@ -25,6 +25,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/testenv"
 )
 
 // space is a namespace of one test, and an account that may do in it what
@@ -40,7 +41,7 @@ type space struct {
 // the role.
 func newSpace(t testing.TB, change func(*rbacv1.Role)) *space {
 	t.Helper()
-	return newSpaceOn(t, adminConfig(t), change)
+	return newSpaceOn(t, testenv.Kube(t), change)
 }
 
 func newSpaceOn(t testing.TB, kubeconfig string, change func(*rbacv1.Role)) *space {

@@ -41,11 +41,14 @@ func run(ctx context.Context, args []string) (int, error) {
 	}
 	switch args[0] {
 	case "up":
-		vars, _, err := env.Up(ctx)
+		up, err := env.Up(ctx)
+		if err == nil {
+			err = excuse(up)
+		}
 		if err != nil {
 			return 1, err
 		}
-		path, err := env.Write(vars)
+		path, err := env.Write(up.Vars)
 		if err != nil {
 			return 1, err
 		}
@@ -54,7 +57,7 @@ func run(ctx context.Context, args []string) (int, error) {
 				path = rel
 			}
 		}
-		fmt.Printf("Docker runs: source %s (make testenv-down stops it)\n", path)
+		fmt.Printf("The engines run: source %s (make testenv-down stops them)\n", path)
 		return 0, nil
 	case "down":
 		return 0, env.Down()
@@ -69,21 +72,34 @@ func run(ctx context.Context, args []string) (int, error) {
 	return 2, fmt.Errorf("unknown command %q", args[0])
 }
 
-// with calls do with the engines up, without them where none can be had and
-// none is required, and leaves things as they were.
+// with calls do with the engines up, without those that cannot be had and are
+// not required, and leaves things as they were.
 func with(ctx context.Context, env *testenv.Env, do func(vars []string) (int, error)) (code int, err error) {
-	vars, started, err := env.Up(ctx)
-	if started {
+	up, err := env.Up(ctx)
+	if up.Started {
 		defer func() { err = errors.Join(err, env.Down()) }()
 	}
-	if errors.Is(err, testenv.ErrNoEngine) && !testenv.Required("docker") {
-		fmt.Fprintln(os.Stderr, "testenv: going on without Docker:", err)
-		err = nil
+	if err == nil {
+		err = excuse(up)
 	}
 	if err != nil {
 		return 1, err
 	}
-	return do(vars)
+	return do(up.Vars)
+}
+
+// excuse says which engines are missing, which is an error where they are
+// required.
+func excuse(up testenv.Up) error {
+	var errs []error
+	for engine, why := range up.Missing {
+		if testenv.Required(engine) {
+			errs = append(errs, fmt.Errorf("%s is required: %w", engine, why))
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "testenv: going on without %s: %v\n", engine, why)
+	}
+	return errors.Join(errs...)
 }
 
 func command(ctx context.Context, args, vars []string) (int, error) {
