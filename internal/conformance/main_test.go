@@ -11,6 +11,7 @@ import (
 
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/plugins/docker"
+	"github.com/atom-router/atom-router/plugins/kube"
 	"github.com/atom-router/atom-router/plugins/process"
 )
 
@@ -26,6 +27,8 @@ func TestMain(m *testing.M) {
 			plugin.Serve(process.Plugin())
 		case "docker":
 			plugin.Serve(docker.Plugin())
+		case "kube":
+			plugin.Serve(kube.Plugin())
 		}
 		return
 	}

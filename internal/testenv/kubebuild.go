@@ -14,10 +14,6 @@ import (
 	"strings"
 )
 
-// kubePrograms are what the nested module k8s builds; etcd's is called
-// server.
-var kubePrograms = []string{"server", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "pause"}
-
 // buildKube returns the directory of Kubernetes' programs. They are built once
 // for each version and kept in the user's cache.
 func buildKube(ctx context.Context, root string, out io.Writer) (string, error) {

@@ -17,8 +17,8 @@ func examConfig() Config {
 }
 
 func TestConformance(t *testing.T) {
-	s := newSpace(t, nil)
-	s.claim(t, "atomtest")
+	s := newSpace(t)
+	s.Claim(t, "atomtest")
 	image := testenv.KubeImage(t)
 	t.Run("called directly", func(t *testing.T) {
 		atomtest.Run(t, atomtest.Harness{New: func(t *testing.T) *atomtest.Env {
@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 			})
 			c := examConfig()
 			config, err := json.Marshal(map[string]any{
-				"kubeconfig": s.kubeconfig, "allow_host_path": c.AllowHostPath,
+				"kubeconfig": s.Kubeconfig, "allow_host_path": c.AllowHostPath,
 				"pull_timeout": c.PullTimeout, "startup_timeout": c.StartupTimeout,
 			})
 			if err != nil {

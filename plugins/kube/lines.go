@@ -32,8 +32,6 @@ type piece struct {
 // older than what was asked for.
 const unstamped = -1
 
-func (p piece) ends() bool { return p.data[len(p.data)-1] == '\n' }
-
 // lines reads pieces of lines.
 type lines struct {
 	in    *bufio.Reader
