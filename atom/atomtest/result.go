@@ -72,8 +72,8 @@ func (e *Env) neverStarts(ctx context.Context, r *atom.EngineCreateRequest) erro
 		return err
 	}
 	info := atom.InfoOf(a)
-	if info.Result != atom.StartupFailure || !info.StartedAt.IsZero() {
-		return fmt.Errorf("the atom is %s, started at %v; want stopped/startup_failure, and never started", describe(a), info.StartedAt)
+	if info.Result != atom.StartupFailure || !info.StartedAt.IsZero() || info.ExitCode != nil {
+		return fmt.Errorf("the atom is %s, started at %v, with an exit code: %t; want stopped/startup_failure, never started, and no exit code", describe(a), info.StartedAt, info.ExitCode != nil)
 	}
 	if err := message(info.Message); err != nil {
 		return err

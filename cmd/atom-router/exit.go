@@ -83,13 +83,22 @@ func codeOf(cmd *cobra.Command, err error) int {
 }
 
 // startCode is the code of a run that failed with err: that of a program which
-// could not be started, where err says so. Docker's API has no field for it;
-// its own command line knows it by the same words of the runtime.
+// could not be started, where err says so.
 func startCode(err error) int {
-	text := err.Error()
-	if !errdefs.IsFailedPrecondition(err) && !errdefs.IsInvalidArgument(err) || !strings.Contains(text, "exec: ") {
+	if errdefs.IsFailedPrecondition(err) || errdefs.IsInvalidArgument(err) {
+		return runtimeCode(err.Error())
+	}
+	return codeRouter
+}
+
+// runtimeCode is the code of a program that a container runtime could not
+// start, for what it says of it. Neither Docker's API nor Kubernetes' has a
+// field for that; Docker's own command line knows it by the same words.
+func runtimeCode(text string) int {
+	if !strings.Contains(text, "exec: ") {
 		return codeRouter
 	}
+	text = strings.TrimSuffix(text, ": unknown") // containerd's class of the error
 	for end, code := range map[string]int{
 		"executable file not found in $PATH": codeNotFound,
 		"no such file or directory":          codeNotFound,
@@ -139,6 +148,8 @@ func jobCode(a atom.Atom) int {
 		return 128 + 9
 	case atom.Terminated:
 		return 128 + 15
+	case atom.StartupFailure:
+		return runtimeCode(info.Message)
 	}
 	return codeRouter
 }

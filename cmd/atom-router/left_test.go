@@ -17,16 +17,20 @@ import (
 	"syscall"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/testenv/kubespace"
 )
 
 // scene is where one test runs the router, and where it looks for what that
 // left behind.
 type scene struct {
-	work  string // all processes have it in their environment or arguments
-	tmp   string // TMPDIR
-	host  string // DOCKER_HOST; "" for none
-	owner string // of containers
+	work  string           // all processes have it in their environment or arguments
+	tmp   string           // TMPDIR
+	host  string           // DOCKER_HOST; "" for none
+	kube  *kubespace.Space // nil for none
+	owner string           // of containers and pods
 }
 
 // left waits for all to be gone that is going, and says what is not: plugins,
@@ -60,7 +64,11 @@ func (s *scene) look(atoms bool) error {
 	for _, id := range containers {
 		errs = append(errs, fmt.Errorf("left behind: container %s", id))
 	}
-	return errors.Join(append(errs, err)...)
+	pods, perr := s.pods()
+	for _, name := range pods {
+		errs = append(errs, fmt.Errorf("left behind: pod %s", name))
+	}
+	return errors.Join(append(errs, err, perr)...)
 }
 
 // processes are those of this test but for the test itself.
@@ -107,6 +115,22 @@ func (s *scene) containers() ([]string, error) {
 	return ids, err
 }
 
+// pods are the names of the owner's pods.
+func (s *scene) pods() ([]string, error) {
+	if s.kube == nil {
+		return nil, nil
+	}
+	list, err := s.kube.Admin.CoreV1().Pods(s.kube.Name).List(context.Background(), metav1.ListOptions{LabelSelector: atom.LabelOwner + "=" + s.owner})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, p := range list.Items {
+		names = append(names, p.Name)
+	}
+	return names, nil
+}
+
 // removeAtoms ends what a test that failed half-way left running.
 func (s *scene) removeAtoms() {
 	for pid := range s.processes() {
@@ -119,6 +143,7 @@ func (s *scene) removeAtoms() {
 	for _, id := range ids {
 		_ = s.docker(http.MethodDelete, "/containers/"+id+"?force=1&v=1", nil)
 	}
+	// Pods go with their namespace.
 }
 
 // docker is one call of the daemon's API.

@@ -15,17 +15,24 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/atom-router/atom-router/internal/testenv"
+	"github.com/atom-router/atom-router/internal/testenv/kubespace"
 )
 
 // TestScripts is every verb with good and bad input, on the process engine.
-func TestScripts(t *testing.T) { runScripts(t, "testdata/script", "", "") }
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script", scene{}, "") }
 
 // TestDockerScripts is the same on a real Docker engine.
 func TestDockerScripts(t *testing.T) {
-	runScripts(t, "testdata/docker", testenv.Docker(t), testenv.Image(t))
+	runScripts(t, "testdata/docker", scene{host: testenv.Docker(t)}, testenv.Image(t))
 }
 
-func runScripts(t *testing.T, dir, dockerHost, image string) {
+// TestKubeScripts is the same on a real Kubernetes.
+func TestKubeScripts(t *testing.T) {
+	runScripts(t, "testdata/kube", scene{kube: kubespace.New(t, nil)}, testenv.KubeImage(t))
+}
+
+// runScripts runs the scripts of a directory, each in a scene like at.
+func runScripts(t *testing.T, dir string, at scene, image string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                dir,
 		RequireUniqueNames: true,
@@ -35,14 +42,18 @@ func runScripts(t *testing.T, dir, dockerHost, image string) {
 			if err != nil {
 				return err
 			}
-			s := &scene{work: env.WorkDir, tmp: tmp, host: dockerHost, owner: "cli-" + filepath.Base(tmp)}
+			s := &scene{work: env.WorkDir, tmp: tmp, host: at.host, kube: at.kube, owner: "cli-" + filepath.Base(tmp)}
 			env.Values[scene{}] = s
+			env.Setenv("KUBECONFIG", "")
+			if s.kube != nil {
+				env.Setenv("KUBECONFIG", s.kube.Kubeconfig)
+			}
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("TMPDIR", tmp)
 			env.Setenv("LONG", strings.Repeat("x", 10<<10))
 			env.Setenv("CONTROL", "process:a\x1b[31m\nb")
-			env.Setenv("DOCKER_HOST", dockerHost)
+			env.Setenv("DOCKER_HOST", s.host)
 			env.Setenv("IMAGE", image)
 			env.Setenv("OWNER", s.owner)
 			env.Defer(func() { s.end(t) })
@@ -129,6 +140,7 @@ var scrubs = []struct {
 }{
 	{regexp.MustCompile(`atom-[a-z2-7]{26}\.[a-z2-7]{16}`), "NATIVE"},
 	{regexp.MustCompile(`docker:[0-9a-f]{64}`), "docker:NATIVE"},
+	{regexp.MustCompile(`kube:[a-z0-9-]+/atom-[a-z2-7]{26}/[0-9a-f-]{36}`), "kube:NATIVE"},
 	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"`), `"TIME"`},
 	{regexp.MustCompile(`(just now|\d+s ago) +`), "AGO "},
 	{regexp.MustCompile(`/\S+/testscript-main\d+/bin`), "BIN"},

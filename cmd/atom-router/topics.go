@@ -15,8 +15,8 @@ func topics() []*cobra.Command {
   3     no rule matched, or a rule rejected the job (run, create, explain)
   125   in run: the router, the plugin or the backend failed, or the job never
         started, or ended without a code of its own
-  126   in run: the program is there and cannot be run, where the backend says so
-  127   in run: there is no such program, where the backend says so
+  126   in run and wait: the program is there and cannot be run, where the backend says so
+  127   in run and wait: there is no such program, where the backend says so
   130   interrupted; in run: by a second Ctrl-C, and the job runs on
   141   the reader of the output went away; run says 125, and keeps the atom
 

@@ -29,8 +29,9 @@ type ClusterOptions struct {
 	// LogMaxFiles is how many of the files it keeps; 0 is Kubernetes'
 	// default.
 	LogMaxFiles int
-	// APIServer are further flags of the API server.
-	APIServer []string
+	// NodeGrace is after how long without a word from it a node counts as
+	// lost; 0 is Kubernetes' default.
+	NodeGrace time.Duration
 }
 
 // Parts of a cluster, for Kill and Start.
@@ -113,8 +114,19 @@ func (c *Cluster) Kill(name string) error { return c.parts[name].kill() }
 // processes, mounts, files. It also does so for one that an earlier program
 // started in the same directories.
 func (c *Cluster) Remove() error {
-	return errors.Join(endProcesses(c.state, c.run), unmount(c.state, c.run), c.bridge().remove(),
-		os.RemoveAll(c.run), os.RemoveAll(c.state))
+	containers, _ := filepath.Glob(filepath.Join(c.run, "containerd/io.containerd.runtime.v2.task/k8s.io/*"))
+	err := errors.Join(endProcesses(c.state, c.run), unmount(c.state, c.run), c.bridge().remove())
+	for _, dir := range containers {
+		// Of a container that nobody ended in good order an empty cgroup
+		// may be left, in version 2's tree or in version 1's many.
+		for _, tree := range []string{"/sys/fs/cgroup/k8s.io", "/sys/fs/cgroup/*/k8s.io"} {
+			groups, _ := filepath.Glob(filepath.Join(tree, filepath.Base(dir)))
+			for _, group := range groups {
+				_ = os.Remove(group)
+			}
+		}
+	}
+	return errors.Join(err, os.RemoveAll(c.run), os.RemoveAll(c.state))
 }
 
 // LogTails writes the end of each part's log.

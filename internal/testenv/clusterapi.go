@@ -1,9 +1,11 @@
 package testenv
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -50,6 +53,10 @@ func fetch(ctx context.Context, client *http.Client, url, token string) ([]byte,
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	return do(client, req)
+}
+
+func do(client *http.Client, req *http.Request) ([]byte, error) {
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
@@ -116,4 +123,45 @@ func (c *Cluster) answers(ctx context.Context) bool {
 	}
 	_, err = c.get(ctx, "/readyz")
 	return err == nil
+}
+
+// Compact moves etcd on, and has it forget what was before (410 for those who
+// watch from there). The API server may be down meanwhile.
+func (c *Cluster) Compact(ctx context.Context) error {
+	text, err := c.etcd(ctx, "put", map[string]string{"key": "YXRvbS10ZXN0", "value": "eA=="})
+	if err != nil {
+		return err
+	}
+	var put struct {
+		Header struct{ Revision string }
+	}
+	if err := json.Unmarshal(text, &put); err != nil {
+		return err
+	}
+	_, err = c.etcd(ctx, "compaction", map[string]string{"revision": put.Header.Revision})
+	return err
+}
+
+// Forget removes a pod from etcd behind everybody's back.
+func (c *Cluster) Forget(ctx context.Context, namespace, pod string) error {
+	key := base64.StdEncoding.EncodeToString([]byte("/registry/pods/" + namespace + "/" + pod))
+	text, err := c.etcd(ctx, "deleterange", map[string]string{"key": key})
+	if err == nil && !strings.Contains(string(text), `"deleted":"1"`) {
+		err = fmt.Errorf("etcd has no pod %s/%s: %s", namespace, pod, text)
+	}
+	return err
+}
+
+// etcd asks etcd, through its gateway for JSON
+// (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/).
+func (c *Cluster) etcd(ctx context.Context, call string, body any) ([]byte, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://127.0.0.1:"+strconv.Itoa(c.ports.etcd)+"/v3/kv/"+call, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	return do(http.DefaultClient, req)
 }

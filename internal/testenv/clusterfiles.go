@@ -37,19 +37,23 @@ func (c *Cluster) command(name string) []string {
 			"--initial-cluster", "default=" + url(c.ports.etcdPeer),
 		}
 	case APIServer:
-		return append([]string{
+		return []string{
 			program, "--etcd-servers", url(c.ports.etcd), "--service-cluster-ip-range", "10.96.0.0/16",
 			"--cert-dir", c.path("pki"), "--secure-port", port(c.ports.apiServer), "--bind-address", "127.0.0.1",
 			"--service-account-issuer", "https://kubernetes.default.svc",
 			"--service-account-key-file", c.path("sa.pub"), "--service-account-signing-key-file", c.path("sa.key"),
 			"--token-auth-file", c.path("tokens.csv"), "--authorization-mode", "Node,RBAC", "--allow-privileged=true",
-		}, c.options.APIServer...)
+		}
 	case ControllerManager:
-		return []string{
+		args := []string{
 			program, "--kubeconfig", c.Kubeconfig(), "--service-account-private-key-file", c.path("sa.key"),
 			"--root-ca-file", c.path("pki/apiserver.crt"), "--leader-elect=false",
 			"--bind-address", "127.0.0.1", "--secure-port", port(c.ports.controllerManager), "--cert-dir", c.path("pki"),
 		}
+		if c.options.NodeGrace > 0 {
+			args = append(args, "--node-monitor-grace-period", c.options.NodeGrace.String())
+		}
+		return args
 	case Scheduler:
 		return []string{
 			program, "--kubeconfig", c.Kubeconfig(), "--leader-elect=false",
@@ -123,6 +127,7 @@ address: 127.0.0.1
 port: %d
 healthzPort: %d
 containerRuntimeEndpoint: unix://%s
+podLogsDir: %q
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 failCgroupV1: false
@@ -136,7 +141,7 @@ maxPods: 200
 serializeImagePulls: false
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 1Mi, nodefs.available: 0.1%%, nodefs.inodesFree: 0.1%%, imagefs.available: 0.1%%}
-%s`, c.ports.kubelet, c.ports.kubeletHealth, c.socket(), rotation),
+%s`, c.ports.kubelet, c.ports.kubeletHealth, c.socket(), c.PodLogs(), rotation),
 	}
 	for name, text := range files {
 		if err := os.WriteFile(c.path(name), []byte(text), 0o600); err != nil {
@@ -148,6 +153,10 @@ evictionHard: {memory.available: 1Mi, nodefs.available: 0.1%%, nodefs.inodesFree
 
 // cniDir is where Debian's containernetworking-plugins are.
 const cniDir = "/usr/lib/cni"
+
+// PodLogs is the directory in which the kubelet keeps what containers write:
+// NAMESPACE_POD_UID/CONTAINER/0.log, and what was rotated beside it.
+func (c *Cluster) PodLogs() string { return c.path("pod-logs") }
 
 func (c *Cluster) socket() string { return filepath.Join(c.run, "containerd.sock") }
 

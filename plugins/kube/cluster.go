@@ -5,9 +5,11 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -16,7 +18,9 @@ import (
 )
 
 // connect finds the cluster that c names and how to talk to it, and the
-// namespace. It asks nobody yet. What is wrong with c are *atom.FieldErrors.
+// namespace. It asks nobody yet. What is wrong with c are *atom.FieldErrors;
+// that c names none, and there is none to be found, is Unavailable: tomorrow
+// there may be one.
 func connect(c Config) (*rest.Config, string, error) {
 	if c.InCluster {
 		config, err := rest.InClusterConfig()
@@ -26,7 +30,7 @@ func connect(c Config) (*rest.Config, string, error) {
 		return config, namespaceOr(c.Namespace, podNamespace()), nil
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = c.Kubeconfig
+	rules.ExplicitPath = expandHome(c.Kubeconfig)
 	raw, err := rules.Load()
 	field := "kubeconfig"
 	if err != nil {
@@ -37,8 +41,15 @@ func connect(c Config) (*rest.Config, string, error) {
 			if config, err := rest.InClusterConfig(); err == nil {
 				return config, namespaceOr(c.Namespace, podNamespace()), nil
 			}
+			if len(present(rules.Precedence)) == 0 {
+				return nil, "", atom.Errorf(errdefs.ErrUnavailable, "there is no cluster: no %s, and this is no pod of one", strings.Join(rules.Precedence, " or "))
+			}
 		}
-		return nil, "", &atom.FieldError{Field: field, Reason: "names no cluster: " + whichFiles(c.Kubeconfig, rules)}
+		files := []string{rules.ExplicitPath}
+		if c.Kubeconfig == "" {
+			files = present(rules.Precedence)
+		}
+		return nil, "", &atom.FieldError{Field: field, Reason: strings.Join(files, ", ") + " names no cluster"}
 	}
 	if _, ok := raw.Contexts[c.Context]; c.Context != "" && !ok {
 		return nil, "", &atom.FieldError{Field: "context", Reason: "there is no context " + c.Context + "; the kubeconfig has " + contexts(raw)}
@@ -61,18 +72,22 @@ func connect(c Config) (*rest.Config, string, error) {
 	return out, namespaceOr(c.Namespace, theirs), nil
 }
 
-func whichFiles(explicit string, rules *clientcmd.ClientConfigLoadingRules) string {
-	if explicit != "" {
-		return explicit + " is empty"
+// expandHome writes out a path that begins as shells' do.
+func expandHome(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, rest)
+		}
 	}
-	files := slices.DeleteFunc(slices.Clone(rules.Precedence), func(f string) bool {
+	return path
+}
+
+// present are those of the files that there are.
+func present(files []string) []string {
+	return slices.DeleteFunc(slices.Clone(files), func(f string) bool {
 		_, err := os.Stat(f)
 		return errors.Is(err, os.ErrNotExist)
 	})
-	if len(files) == 0 {
-		return "there is no " + strings.Join(rules.Precedence, " or ")
-	}
-	return strings.Join(files, ", ") + " is empty"
 }
 
 func contexts(c *clientcmdapi.Config) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -104,12 +105,10 @@ func (p *placing) run() (atom.Atom, error) {
 
 // place makes the pod, or takes up the one that is there under its name.
 func (p *placing) place(ctx context.Context) (*record, error) {
-	var reached atomic.Bool // perhaps it was made
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { reached.Store(true) }})
+	perhaps := false // one of the attempts may have made it
 	wait := backoffMin
 	for deadline := time.Now().Add(insistTime); ; {
-		before := reached.Load()
-		pod, err := p.e.api.create(traced, p.pod, metav1.CreateOptions{})
+		pod, sent, err := p.try(ctx)
 		if err == nil {
 			r := p.e.settings.recordOf(pod)
 			p.e.watch.pods.put(r)
@@ -124,23 +123,34 @@ func (p *placing) place(ctx context.Context) (*record, error) {
 			}
 			fault = err
 		case !errdefs.IsUnavailable(fault):
-			if ctx.Err() == nil && before {
-				// An earlier attempt may have been heard.
-				fault = &atom.OutcomeUnknown{Key: p.key, Err: fault}
-			}
-			return nil, p.orEnd(fault)
-		case !reached.Load() && !refused(err):
+			return nil, p.outcome(perhaps && ctx.Err() == nil, fault)
+		case !sent && !perhaps:
 			return nil, p.orEnd(fault) // never got there: others can be asked
+		case sent && !refused(err):
+			perhaps = true
 		}
 		if time.Now().After(deadline) || p.wanted.Err() != nil {
-			if refused(err) && !before {
-				return nil, p.orEnd(fault)
-			}
-			return nil, p.orEnd(&atom.OutcomeUnknown{Key: p.key, Err: fault})
+			return nil, p.outcome(perhaps, fault)
 		}
 		pause(p.wanted, wait)
 		wait = min(2*wait, backoffMax)
 	}
+}
+
+// try asks once; sent reports whether the API server may have read it.
+func (p *placing) try(ctx context.Context) (pod *corev1.Pod, sent bool, err error) {
+	var wrote atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote.Store(true) }})
+	pod, err = p.e.api.create(traced, p.pod, metav1.CreateOptions{})
+	return pod, wrote.Load(), err
+}
+
+// outcome is fault, or that it is not known whether the pod was made.
+func (p *placing) outcome(perhaps bool, fault error) error {
+	if perhaps {
+		fault = &atom.OutcomeUnknown{Key: p.key, Err: fault}
+	}
+	return p.orEnd(fault)
 }
 
 // orEnd is the caller's end, where that came first.
@@ -151,14 +161,19 @@ func (p *placing) orEnd(err error) error {
 	return err
 }
 
-// refused reports an answer by which the API server says that it did nothing.
+// refused reports an answer by which the API server says that it did nothing:
+// it is overloaded or not ready, or admission, which comes before storage, does
+// not work.
 func refused(err error) bool {
+	if errors.Is(err, errNotReady) {
+		return true
+	}
 	var status interface{ Status() metav1.Status }
 	if !errors.As(err, &status) {
 		return false
 	}
-	code := status.Status().Code
-	return code == 429 || code == 503
+	s := status.Status()
+	return s.Code == 429 || s.Code == 503 || strings.Contains(s.Message, "failed calling webhook")
 }
 
 var errVanished = atom.Errorf(errdefs.ErrUnavailable, "the pod of that key is gone again; try again")

@@ -25,6 +25,9 @@ func (a *api) fault(ctx context.Context, err error) error {
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
+		if errdefs.IsUnavailable(err) { // as settled says it
+			return err
+		}
 		return atom.Errorf(errdefs.ErrUnavailable, "the API server at %s cannot be reached: %w", a.server, err)
 	}
 	s := status.Status()
@@ -45,6 +48,11 @@ func (a *api) fault(ctx context.Context, err error) error {
 // classOf is the class of what the API server answered
 // (k8s.io/apimachinery/pkg/apis/meta/v1, StatusReason).
 func classOf(s metav1.Status) error {
+	// A webhook's refusal bears what code and reason the webhook chose; that
+	// of a ValidatingAdmissionPolicy is Invalid by default.
+	if strings.Contains(s.Message, "denied the request") || strings.Contains(s.Message, "denied request") {
+		return errdefs.ErrFailedPrecondition
+	}
 	switch s.Reason {
 	case metav1.StatusReasonNotFound:
 		return errdefs.ErrNotFound
@@ -58,16 +66,11 @@ func classOf(s metav1.Status) error {
 		switch {
 		case strings.Contains(s.Message, "exceeded quota"):
 			return errdefs.ErrResourceExhausted
-		case strings.Contains(s.Message, "denied the request"), strings.Contains(s.Message, "is being terminated"), strings.Contains(s.Message, "violates PodSecurity"):
+		case strings.Contains(s.Message, "is being terminated"), strings.Contains(s.Message, "violates PodSecurity"):
 			return errdefs.ErrFailedPrecondition // admission, which has nothing to do with who asks
 		}
 		return errdefs.ErrPermissionDenied
-	case metav1.StatusReasonInvalid, metav1.StatusReasonRequestEntityTooLarge:
-		return errdefs.ErrInvalidArgument
-	case metav1.StatusReasonBadRequest:
-		if strings.Contains(s.Message, "denied the request") {
-			return errdefs.ErrFailedPrecondition
-		}
+	case metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest, metav1.StatusReasonRequestEntityTooLarge:
 		return errdefs.ErrInvalidArgument
 	case metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonNotAcceptable, metav1.StatusReasonUnsupportedMediaType:
 		return errdefs.ErrNotImplemented

@@ -22,6 +22,7 @@ type pods struct {
 	tickets map[string]map[*ticket]struct{}
 	synced  bool // byUID is complete
 	well    bool // and kept so
+	refusal error
 }
 
 // ticket is one who waits for changes of one pod.
@@ -72,6 +73,14 @@ func (t *ticket) now() (r *record, gone bool) {
 	return t.last, t.gone
 }
 
+// refusal is why the API server tells us nothing any more; nil while it does,
+// or may again.
+func (t *ticket) refusal() error {
+	t.pods.mu.Lock()
+	defer t.pods.mu.Unlock()
+	return t.pods.refusal
+}
+
 // older reports whether a is an older state of a pod than b.
 func older(a, b *record) bool {
 	c, err := resourceversion.CompareResourceVersion(a.version, b.version)
@@ -106,10 +115,14 @@ func (p *pods) tell(r *record, gone bool) {
 			continue
 		}
 		t.last, t.gone = r, gone
-		select {
-		case t.look <- struct{}{}:
-		default:
-		}
+		t.wake()
+	}
+}
+
+func (t *ticket) wake() {
+	select {
+	case t.look <- struct{}{}:
+	default:
 	}
 }
 
@@ -163,7 +176,21 @@ func (p *pods) replace(all []*record, version string) {
 func (p *pods) setWell(well bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.well = well
+	if p.well = well; well {
+		p.refusal = nil
+	}
+}
+
+// refuse ends the patience of all who wait: it is no use, as err says.
+func (p *pods) refuse(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusal = err
+	for _, tickets := range p.tickets {
+		for t := range tickets {
+			t.wake()
+		}
+	}
 }
 
 // get is a pod as the watch has it; current is false where it cannot be

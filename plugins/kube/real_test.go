@@ -1,16 +1,25 @@
 package kube
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -41,7 +50,8 @@ func waited(t testing.TB, e *Engine, id string) atom.Info {
 	t.Helper()
 	a, err := e.Wait(&atom.EngineWaitRequest{ID: id, Context: t.Context()})
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("waiting for %s: %v", id, err)
+		return atom.Info{}
 	}
 	return atom.InfoOf(a)
 }
@@ -50,12 +60,18 @@ func output(t testing.TB, e *Engine, id string) string {
 	t.Helper()
 	r, err := e.Logs(&atom.EngineLogsRequest{ID: id, Context: t.Context()})
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return ""
 	}
+	return textOf(t, r)
+}
+
+func textOf(t testing.TB, r io.ReadCloser) string {
+	t.Helper()
 	defer r.Close()
 	text, err := io.ReadAll(r)
 	if err != nil {
-		t.Fatalf("reading the log, %q so far: %v", text, err)
+		t.Errorf("reading the log, %q so far: %v", text, err)
 	}
 	return string(text)
 }
@@ -81,7 +97,9 @@ func TestConfigOnTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = s.Admin.SchedulingV1().PriorityClasses().Delete(t.Context(), class.Name, metav1.DeleteOptions{})
+		if err := s.Admin.SchedulingV1().PriorityClasses().Delete(context.Background(), class.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
 	})
 	half := int64(30)
 	e := s.engine(t, Config{
@@ -128,7 +146,8 @@ func TestConfigOnTheCluster(t *testing.T) {
 	}
 }
 
-// A runtime class that the cluster does not have is refused at once.
+// A runtime class is the pod's; one that the cluster does not have is refused
+// at once.
 func TestRuntimeClass(t *testing.T) {
 	s := newSpace(t)
 	_, err := s.engine(t, Config{RuntimeClass: "no-such-class"}).Create(request(t, "exit", "0"))
@@ -136,6 +155,117 @@ func TestRuntimeClass(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	nothingLeft(t, s)
+	class, err := s.Admin.NodeV1().RuntimeClasses().Create(t.Context(), &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{GenerateName: "atom-"}, Handler: "runc"}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Admin.NodeV1().RuntimeClasses().Delete(context.Background(), class.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	e := s.engine(t, Config{RuntimeClass: class.Name})
+	s.Eventually(t, "the class to be known", func() error { // to the admission's cache
+		a, err := e.Create(request(t, "exit", "0"))
+		if err == nil && waited(t, e, a.ID()).Result != atom.Success {
+			err = errors.New(a.ID() + " did not succeed")
+		}
+		return err
+	})
+}
+
+// What the kernel says of the job is what the config asked for.
+func TestSecurity(t *testing.T) {
+	s := newSpace(t)
+	for name, c := range map[string]struct {
+		config  Config
+		seccomp string
+		none    bool // capabilities
+	}{
+		"by default":   {Config{}, "2", false},
+		"unconfined":   {Config{Seccomp: "Unconfined"}, "0", false},
+		"all dropped":  {Config{DropCapabilities: []string{"ALL"}}, "2", true},
+		"one dropped":  {Config{DropCapabilities: []string{"NET_RAW"}}, "2", false},
+		"with a token": {Config{AutomountToken: true}, "2", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := s.engine(t, c.config)
+			a := create(t, e, request(t, "cat", "/proc/self/status"))
+			if info := waited(t, e, a.ID()); info.Result != atom.Success {
+				t.Fatalf("it ended as %s: %s", info.Result, info.Message)
+			}
+			status := output(t, e, a.ID())
+			if got := statusField(status, "Seccomp"); got != c.seccomp {
+				t.Errorf("Seccomp is %q, want %q", got, c.seccomp)
+			}
+			caps, err := strconv.ParseUint(statusField(status, "CapEff"), 16, 64)
+			const netRaw = 13 // linux/capability.h
+			if err != nil || (caps == 0) != c.none || name == "one dropped" && caps&(1<<netRaw) != 0 {
+				t.Errorf("CapEff is %x, %v", caps, err)
+			}
+			a = create(t, e, request(t, "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"))
+			if info := waited(t, e, a.ID()); (info.Result == atom.Success) != c.config.AutomountToken {
+				t.Errorf("reading the account's token is a %s", info.Result)
+			}
+		})
+	}
+}
+
+func statusField(status, name string) string {
+	_, rest, _ := strings.Cut(status, "\n"+name+":")
+	value, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(value)
+}
+
+// qps and burst hold.
+func TestQPS(t *testing.T) {
+	s := newSpace(t)
+	e := s.engine(t, Config{QPS: 4, Burst: 1})
+	began := time.Now()
+	for range 5 {
+		if _, err := e.Lookup(&atom.EngineLookupRequest{Key: "none", Context: t.Context()}); !errdefs.IsNotFound(err) {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("five requests at four a second, after a burst of one, took %v", took)
+	}
+}
+
+// A router that runs in a pod reaches the cluster by its service account.
+func TestInCluster(t *testing.T) {
+	s := newSpace(t)
+	at, err := url.Parse(s.Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, pkg := range []string{"../../cmd/atom-router", "./atom-plugin-kube"} {
+		build := exec.Command("go", "build", "-o", dir+"/", pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+	}
+	config := "backend \"kube\" {\n plugin = \"kube\"\n config { in_cluster = true }\n}\ndefault { backend = \"kube\" }\n"
+	if err := os.WriteFile(filepath.Join(dir, "atom-router.hcl"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The cluster of the tests has no proxy for its services.
+	e := s.engine(t, Config{
+		ServiceAccount: "atom-router", AutomountToken: true, AllowHostPath: true,
+		Template: fmt.Sprintf("spec: {hostNetwork: true, containers: [{name: atom, env: [{name: KUBERNETES_SERVICE_HOST, value: %q}, {name: KUBERNETES_SERVICE_PORT, value: %q}]}]}", at.Hostname(), at.Port()),
+	})
+	r := request(t, "run", testenv.KubeImage(t), "--", "print", "from within", ";", "exit", "7")
+	r.Spec.Entrypoint = []string{"/host/atom-router"}
+	r.Spec.Mounts = []container.Mount{{Type: container.MountTypeBind, Source: dir, Target: "/host", ReadOnly: true}}
+	r.Spec.Env = map[string]string{"ATOM_ROUTER_CONFIG": "/host/atom-router.hcl", "TMPDIR": "/dev/shm"}
+	a := create(t, e, r)
+	info := waited(t, e, a.ID())
+	if out := output(t, e, a.ID()); info.ExitCode == nil || *info.ExitCode != 7 || out != "from within\n" {
+		t.Errorf("the router in the pod ended as %s (%s) and wrote %q", info.Result, info.Message, out)
+	}
 }
 
 func nothingLeft(t testing.TB, s space) {
@@ -372,17 +502,10 @@ func TestDeletedBySomebodyElse(t *testing.T) {
 
 func TestEvicted(t *testing.T) {
 	s := newSpace(t)
-	e := s.engine(t, Config{Template: "spec: {containers: [{name: atom}], volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]}"})
+	e := s.engine(t, Config{})
 	a := create(t, e, request(t, "trap", "0", ";", "print", "ready", ";", "sleep", "10m"))
 	running(t, s, e, a.ID())
-	// The kubelet of the tests does not measure disks; an eviction through
-	// the API ends as a disruption does.
-	p := s.pod(t, a.ID())
-	p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI"})
-	if _, err := s.Admin.CoreV1().Pods(s.Name).UpdateStatus(t.Context(), p, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Admin.CoreV1().Pods(s.Name).Delete(t.Context(), p.Name, metav1.DeleteOptions{}); err != nil {
+	if err := s.Admin.PolicyV1().Evictions(s.Name).Evict(t.Context(), &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: s.Name, Name: nameOf(t, a.ID())}}); err != nil {
 		t.Fatal(err)
 	}
 	info := waited(t, e, a.ID())

@@ -110,7 +110,10 @@ func (r *record) end(p *corev1.Pod, status corev1.ContainerStatus) {
 		r.info.StoppedAt = latest(r.info.StartedAt, t.FinishedAt.Time.UTC())
 	}
 	exit := exitOf(p, r, t)
-	r.info.ExitCode, r.info.Result = exit.Code, exit.Result()
+	r.info.Result = exit.Result()
+	if r.began || !exit.NeverStarted {
+		r.info.ExitCode = exit.Code // the runtime makes one up for what never ran
+	}
 	r.info.Message = endMessage(p, t)
 	switch {
 	case r.began:

@@ -80,7 +80,7 @@ func TestRecordOf(t *testing.T) {
 			p.Status.ContainerStatuses = job(terminated(143, "Error"))
 		}, atom.Stopped, atom.ResourceFailure, 143, ""},
 		"refused by its node": {func(p *corev1.Pod) { p.Status.Phase, p.Status.Reason = corev1.PodFailed, "OutOfcpu" }, atom.Stopped, atom.ResourceFailure, -1, "OutOfcpu"},
-		"no such program":     {func(p *corev1.Pod) { p.Status.ContainerStatuses = job(terminated(128, "StartError")) }, atom.Stopped, atom.StartupFailure, 128, "StartError"},
+		"no such program":     {func(p *corev1.Pod) { p.Status.ContainerStatuses = job(terminated(128, "StartError")) }, atom.Stopped, atom.StartupFailure, -1, "StartError"},
 		"lost by its kubelet": {func(p *corev1.Pod) {
 			s := terminated(137, reasonLost)
 			s.Terminated.StartedAt, s.Terminated.Message = metav1.Time{}, "The container could not be located when the pod was deleted.  The container used to be Running"

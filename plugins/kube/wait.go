@@ -4,17 +4,12 @@ import (
 	"context"
 	"time"
 
-	"github.com/containerd/errdefs"
-
 	"github.com/atom-router/atom-router/atom"
 )
 
-const (
-	// lookAgain is how long a Wait trusts the watch alone.
-	lookAgain = 5 * time.Minute
-	// lookSoon is the same while the watch does not work.
-	lookSoon = 15 * time.Second
-)
+// lookAgain is how long a Wait trusts the watch alone. While that does not work
+// it is the watch that asks again, once for all who wait.
+const lookAgain = 5 * time.Minute
 
 // Wait returns the atom once its job has ended. While the API server is away
 // it goes on waiting; credentials that are not accepted any more end it.
@@ -47,12 +42,10 @@ func (e *Engine) await(ctx context.Context, last *record, wanted func(*record) b
 			return now.info, nil
 		case gone:
 			return obituary(now), nil
+		case t.refusal() != nil:
+			return atom.Info{}, t.refusal()
 		}
-		again := lookAgain
-		if _, current := e.watch.pods.get(now.uid); !current {
-			again = lookSoon
-		}
-		timer := time.NewTimer(again)
+		timer := time.NewTimer(lookAgain)
 		select {
 		case <-t.look:
 			timer.Stop()
@@ -63,10 +56,7 @@ func (e *Engine) await(ctx context.Context, last *record, wanted func(*record) b
 			continue
 		}
 		// The watch should have told; nobody knows what lies between.
-		_, err := e.find(ctx, now.info.ID, now.owner, true)
-		if errdefs.IsPermissionDenied(err) {
-			return atom.Info{}, err
-		}
+		_, _ = e.find(ctx, now.info.ID, now.owner, true) // wakes t, if there is news
 	}
 }
 

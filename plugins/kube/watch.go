@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/hashicorp/go-hclog"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +27,10 @@ const (
 	// forbidden.
 	pollInterval = 2 * time.Second
 
+	// refusedTime is how long the API server may refuse us before Waits end
+	// with that. One that has just been started does so for a moment.
+	refusedTime = 15 * time.Second
+
 	backoffMin = 200 * time.Millisecond
 	backoffMax = 5 * time.Second
 )
@@ -37,12 +42,14 @@ type watch struct {
 	pods  *pods
 	log   hclog.Logger
 	begin sync.Once
-	ready chan struct{} // closed after the first list
-	first sync.Once
+
+	// Of run alone.
+	refusedSince time.Time
+	trouble      string // as logged last
 }
 
 func newWatch(e *Engine) *watch {
-	return &watch{e: e, pods: newPods(), log: e.log, ready: make(chan struct{})}
+	return &watch{e: e, pods: newPods(), log: e.log}
 }
 
 // start begins watching and returns at once.
@@ -63,17 +70,15 @@ func (w *watch) run(ctx context.Context) {
 		began := time.Now()
 		version, err := w.list(ctx)
 		if err == nil {
-			w.first.Do(func() { close(w.ready) })
-			w.pods.setWell(true)
+			w.itIsWell()
 			err = w.follow(ctx, version)
-		}
-		switch {
-		case errors.Is(err, errList):
-			continue
-		case isForbidden(err) && w.isReady():
-			// Listing is allowed, or the next list says that it is not.
-			pause(ctx, pollInterval)
-			continue
+			if errors.Is(err, errList) {
+				continue
+			}
+			if isForbidden(err) { // but listing is not
+				pause(ctx, pollInterval)
+				continue
+			}
 		}
 		w.unwell(ctx, err)
 		if time.Since(began) > time.Minute {
@@ -84,20 +89,33 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-func (w *watch) isReady() bool {
-	select {
-	case <-w.ready:
-		return true
-	default:
-		return false
+func (w *watch) itIsWell() {
+	w.pods.setWell(true)
+	w.refusedSince = time.Time{}
+	if w.trouble != "" {
+		w.log.Info("the pods are watched again", "namespace", w.e.api.namespace)
+		w.trouble = ""
 	}
 }
 
 // unwell notes that the pods cannot be relied upon until the next success.
 func (w *watch) unwell(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
 	w.pods.setWell(false)
-	if ctx.Err() == nil {
-		w.log.Warn("watching the pods", "namespace", w.e.api.namespace, "error", w.e.api.fault(ctx, err))
+	fault := w.e.api.fault(ctx, err)
+	if w.trouble != fault.Error() {
+		w.trouble = fault.Error()
+		w.log.Warn("watching the pods", "namespace", w.e.api.namespace, "error", fault)
+	}
+	switch {
+	case !errdefs.IsPermissionDenied(fault):
+		w.refusedSince = time.Time{}
+	case w.refusedSince.IsZero():
+		w.refusedSince = time.Now()
+	case time.Since(w.refusedSince) >= refusedTime:
+		w.pods.refuse(fault)
 	}
 }
 
@@ -147,7 +165,7 @@ func (w *watch) follow(ctx context.Context, version string) error {
 			LabelSelector: atom.Label, ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
 		})
 		if err == nil {
-			w.pods.setWell(true)
+			w.itIsWell()
 			began := time.Now()
 			version, err = w.take(events, version)
 			events.Stop()

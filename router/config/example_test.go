@@ -31,6 +31,7 @@ func TestExampleRoutes(t *testing.T) {
 		{"an image", "alpine", container.Spec{}, "images", "docker"},
 		{"another's image", "ghcr.io/x/y:1", container.Spec{}, "images", "docker"},
 		{"asked for docker", "none", labels("engine", "docker"), "asked-for-docker", "docker"},
+		{"asked for kube", "alpine", labels("engine", "kube"), "asked-for-kube", "kube"},
 		{"asked for process", "alpine", labels("engine", "process"), "asked-for-process", "process"},
 		{"anywhere", "alpine", labels("anywhere", "yes"), "anywhere", "docker"},
 		{"a limit", "none", container.Spec{Resources: container.Resources{Memory: 1 << 30}}, "needs-container", "docker"},

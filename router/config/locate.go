@@ -13,25 +13,35 @@ import (
 // the value of an attribute, or the header of a block. found is false where
 // nothing of the path is there; the range is then header.
 func locate(body *hclsyntax.Body, header hcl.Range, path string) (r hcl.Range, found bool) {
-	name, rest, _ := strings.Cut(path, ".")
-	name, index := splitIndex(name)
+	return locateSteps(body, header, stepsOf(path))
+}
+
+func locateSteps(body *hclsyntax.Body, header hcl.Range, path cty.Path) (r hcl.Range, found bool) {
+	if len(path) == 0 {
+		return header, false
+	}
+	name, rest := stepName(path[0]), path[1:]
 	if a := body.Attributes[name]; a != nil {
-		_, indexes, _ := strings.Cut(path, name)
-		return inside(a.Expr, steps(indexes)), true
+		return inside(a.Expr, rest), true
 	}
 	n := 0
+	if len(rest) > 0 {
+		if i, ok := stepIndex(rest[0]); ok {
+			n, rest = i, rest[1:]
+		}
+	}
 	for _, b := range body.Blocks {
 		if b.Type != name {
 			continue
 		}
-		if n < index {
-			n++
+		if n > 0 {
+			n--
 			continue
 		}
-		if rest == "" {
+		if len(rest) == 0 {
 			return b.DefRange(), true
 		}
-		r, found := locate(b.Body, b.DefRange(), rest)
+		r, found := locateSteps(b.Body, b.DefRange(), rest)
 		if !found {
 			r = b.DefRange()
 		}
@@ -40,34 +50,43 @@ func locate(body *hclsyntax.Body, header hcl.Range, path string) (r hcl.Range, f
 	return header, false
 }
 
-// lastName is "server" of "registry_auth[0].server".
+// lastName is "server" of "registry_auth[0].server", and "labels" of
+// `labels["a.b"]`.
 func lastName(path string) string {
-	name, _ := splitIndex(path[strings.LastIndexByte(path, '.')+1:])
+	name := ""
+	for _, step := range stepsOf(path) {
+		if s, ok := step.(cty.GetAttrStep); ok {
+			name = s.Name
+		}
+	}
 	return name
 }
 
-// splitIndex takes "x[3]" apart; without an index it is the first.
-func splitIndex(s string) (string, int) {
-	name, rest, ok := strings.Cut(s, "[")
-	if !ok {
-		return s, 0
-	}
-	i, err := strconv.Atoi(strings.TrimSuffix(rest, "]"))
-	if err != nil {
-		i = 0
-	}
-	return name, i
-}
-
-// steps reads what follows an attribute's name: "[0].server", `["key"]`.
-func steps(s string) cty.Path {
+// stepsOf reads a path: names with dots between them, and after each "[0]" or
+// `["key"]`, with a key as Go quotes it.
+func stepsOf(s string) cty.Path {
 	var path cty.Path
-	for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
-		if i, err := strconv.Atoi(part); err == nil {
-			path = path.IndexInt(i)
+	for s != "" {
+		rest, indexed := strings.CutPrefix(s, "[")
+		if !indexed {
+			s = strings.TrimPrefix(s, ".")
+			end := strings.IndexAny(s, ".[")
+			if end < 0 {
+				end = len(s)
+			}
+			path, s = path.GetAttr(s[:end]), s[end:]
 			continue
 		}
-		path = path.GetAttr(strings.Trim(part, `"`))
+		if quoted, err := strconv.QuotedPrefix(rest); err == nil {
+			key, _ := strconv.Unquote(quoted) // it is well quoted
+			path, s = path.IndexString(key), strings.TrimPrefix(rest[len(quoted):], "]")
+			continue
+		}
+		text, after, _ := strings.Cut(rest, "]")
+		if i, err := strconv.Atoi(text); err == nil {
+			path = path.IndexInt(i)
+		}
+		s = after
 	}
 	return path
 }
@@ -78,10 +97,8 @@ func inside(expr hclsyntax.Expression, path cty.Path) hcl.Range {
 		next := hclsyntax.Expression(nil)
 		switch e := expr.(type) {
 		case *hclsyntax.TupleConsExpr:
-			if i, ok := step.(cty.IndexStep); ok && i.Key.Type() == cty.Number {
-				if n, _ := i.Key.AsBigFloat().Int64(); n >= 0 && n < int64(len(e.Exprs)) {
-					next = e.Exprs[n]
-				}
+			if i, ok := stepIndex(step); ok && i < len(e.Exprs) {
+				next = e.Exprs[i]
 			}
 		case *hclsyntax.ObjectConsExpr:
 			for _, entry := range e.Items {
@@ -97,6 +114,16 @@ func inside(expr hclsyntax.Expression, path cty.Path) hcl.Range {
 		expr = next
 	}
 	return expr.Range()
+}
+
+// stepIndex is the number of a step that is one.
+func stepIndex(step cty.PathStep) (int, bool) {
+	s, ok := step.(cty.IndexStep)
+	if !ok || s.Key.Type() != cty.Number {
+		return 0, false
+	}
+	i, _ := s.Key.AsBigFloat().Int64()
+	return int(i), i >= 0
 }
 
 func stepName(step cty.PathStep) string {

@@ -177,7 +177,10 @@ func (s *Space) Token(t testing.TB) string {
 func (s *Space) Write(t testing.TB, token, name string) string {
 	t.Helper()
 	c := clientcmdapi.NewConfig()
-	c.Clusters["test"] = &clientcmdapi.Cluster{Server: s.Config.Host, CertificateAuthority: s.Config.CAFile, CertificateAuthorityData: s.Config.CAData}
+	c.Clusters["test"] = &clientcmdapi.Cluster{
+		Server: s.Config.Host, TLSServerName: s.Config.ServerName,
+		CertificateAuthority: s.Config.CAFile, CertificateAuthorityData: s.Config.CAData,
+	}
 	c.AuthInfos["atom-router"] = &clientcmdapi.AuthInfo{Token: token}
 	c.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "atom-router", Namespace: s.Name}
 	c.CurrentContext = "test"
