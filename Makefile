@@ -4,11 +4,12 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-BINARIES := ./cmd/atom-router ./plugins/docker/atom-plugin-docker ./plugins/process/atom-plugin-process
+BINARIES := ./cmd/atom-router ./plugins/docker/atom-plugin-docker ./plugins/process/atom-plugin-process ./plugins/kube/atom-plugin-kube
 TESTENV := go run ./internal/testenv/cmd/testenv
 TOOLS := $(CURDIR)/bin/tools
 PROTO := atomrouter/engine/v1/engine.proto
-# Tests share two cores with a Docker daemon; a package may take long.
+# Tests may share two cores with a Docker daemon and a Kubernetes; a package may
+# take long.
 TESTFLAGS ?= -race -timeout 20m
 
 .PHONY: help build demo test lint bench generate tools testenv testenv-down clean
@@ -28,7 +29,7 @@ test: lint ## run all checks and tests, with real engines where they can be had
 lint: tools ## gofmt, vet, staticcheck, drift of go.mod and generated code
 	@./internal/tools/lint.sh $(TOOLS) $(PROTO)
 
-bench: build ## measure against baselines, with Docker where it can be had
+bench: build ## measure against baselines, with Docker and Kubernetes where they can be had
 	$(TESTENV) run go run ./internal/bench
 
 generate: tools ## generate the protocol's Go code

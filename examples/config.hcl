@@ -1,8 +1,10 @@
-# A config that works as it is: jobs run as processes of this machine, and in
-# containers where a Docker engine answers. `make demo` uses it.
+# A config that works as it is: jobs run as processes of this machine, in
+# containers where a Docker engine answers, and as pods where a Kubernetes
+# does. `make demo` uses it.
 #
 #   atom-router run     -c examples/config.hcl none -- echo "a process of this machine"
 #   atom-router run     -c examples/config.hcl -l engine=docker alpine:3 -- cat /etc/os-release
+#   atom-router run     -c examples/config.hcl -l engine=kube alpine:3 -- cat /etc/os-release
 #   atom-router explain -c examples/config.hcl alpine:3 -- true
 #
 # Paths in this file are relative to it.
@@ -23,6 +25,16 @@ backend "docker" {
   max_atoms = 50                               # full beyond that
 }
 
+# The current context of your kubeconfig, in its namespace. An account that may
+# do what kube-role.yaml says is enough.
+backend "kube" {
+  plugin = "kube"
+  config {
+    startup_timeout = "5m" # for a node to take the pod up
+    pull_timeout    = "1m" # for an image that cannot be pulled
+  }
+}
+
 # Rules are asked in this order; the first that matches decides.
 
 rule "docker-socket" {
@@ -40,6 +52,13 @@ rule "asked-for-docker" {
   backend = "docker"
 }
 
+rule "asked-for-kube" {
+  match {
+    labels = { engine = "kube" }
+  }
+  backend = "kube"
+}
+
 rule "asked-for-process" {
   match {
     labels = { engine = "process" }
@@ -53,14 +72,17 @@ rule "needs-container" {
   backend = "docker"
 }
 
-# Jobs that run anywhere go to Docker first, and are processes of this machine
-# where Docker is down or has its 50 jobs.
+# Jobs that run anywhere go to Docker first, to Kubernetes where Docker is down
+# or has its 50 jobs, and are processes of this machine where neither takes them.
 rule "anywhere" {
   match {
     labels = { anywhere = ["yes", "true"] }
   }
   to {
     backends = { docker = 1 }
+  }
+  to {
+    backends = { kube = 1 }
   }
   to {
     backends = { process = 1 }

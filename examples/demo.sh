@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs real jobs through the router with examples/config.hcl: as processes of
-# this machine, and in containers where a Docker engine answers. `make demo`
-# builds what it needs and calls it. It leaves nothing behind.
+# this machine, in containers where a Docker engine answers, and as pods where a
+# Kubernetes does. `make demo` builds what it needs and calls it. It leaves
+# nothing behind.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -85,26 +86,47 @@ echo
 echo '== Jobs in containers'
 DOCKER_HOST=${DOCKER_HOST:-unix:///var/run/docker.sock}
 export DOCKER_HOST
+anywhere=process
 if ! bin/atom-router backends docker >/dev/null 2>&1; then
-	echo "No Docker engine answers at $DOCKER_HOST, so no job runs in a container here. With one,"
-	echo 'or after `make testenv` and `. .testenv/env`, some do. The rule "anywhere" names'
-	echo 'Docker first and processes second, so its jobs go there meanwhile:'
-	show create -l anywhere=yes none -- echo 'a process, as Docker is not there'
-	id=$(bin/atom-router create -l anywhere=yes none -- echo 'a process, as Docker is not there')
-	echo "$id"
-	expect 0 logs -f "$id"
-	expect 0 get "$id"
-	expect 0 delete "$id"
+	echo "No Docker engine answers at $DOCKER_HOST, so no job runs in a container here;"
+	echo 'with one, or after `make testenv` and `. .testenv/env`, some do.'
 elif ! image=$(go run ./examples/demo-image); then
 	image=
 	echo "The Docker engine at $DOCKER_HOST could not be given an image, so no job runs in a container."
 else
+	anywhere=docker
 	job 0 -l engine=docker "$image" -- print hello from a container
 	job 7 --memory 64m --user worker "$image" -- print limited to 64 MiB ';' eprint and to stderr ';' exit 7
 	job 137 --memory 16m "$image" -- allocate 64
 	job 127 -l engine=docker --entrypoint no-such-program "$image"
-	job 0 -l anywhere=yes "$image" -- print Docker is there, so this is a container
 fi
+
+echo
+echo '== Jobs as pods'
+if ! bin/atom-router backends kube >/dev/null 2>&1; then
+	echo 'No Kubernetes takes pods from you, so no job runs there; with one in your'
+	echo 'kubeconfig, or after `make testenv` and `. .testenv/env`, some do.'
+	expect 1 backends kube
+elif [ -n "${ATOM_TEST_IMAGE:-}" ]; then
+	# The node of `make testenv` has this image, and no way to a registry.
+	[ "$anywhere" = docker ] || anywhere=kube
+	job 0 -l engine=kube "$ATOM_TEST_IMAGE" -- print hello from a pod
+	job 9 -l engine=kube --memory 64m "$ATOM_TEST_IMAGE" -- print limited to 64 MiB ';' exit 9
+	job 125 -l engine=kube --entrypoint no-such-program "$ATOM_TEST_IMAGE"
+else
+	[ "$anywhere" = docker ] || anywhere=kube
+	job 0 -l engine=kube busybox:1.37 -- sh -c 'echo "hello from pod $(hostname)"'
+	job 9 -l engine=kube --memory 64m busybox:1.37 -- sh -c 'echo limited to 64 MiB; exit 9'
+	job 125 -l engine=kube --entrypoint no-such-program busybox:1.37
+fi
+
+echo
+echo '== A job that may run anywhere: Docker first, then Kubernetes, then a process'
+case $anywhere in
+docker) job 0 -l anywhere=yes "$image" -- print a container ;;
+kube) job 0 -l anywhere=yes "${ATOM_TEST_IMAGE:-busybox:1.37}" ;;
+process) job 0 -l anywhere=yes none -- echo 'a process' ;;
+esac
 
 echo
 clean

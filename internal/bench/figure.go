@@ -11,14 +11,17 @@ type figure struct {
 	name   string
 	values []float64 // one a round
 	unit   string    // "x" for ratios
-	aim    float64
-	atMost bool // the aim is an upper bound
+	aim    float64   // 0 for none
+	atMost bool      // the aim is an upper bound
 	detail string
 }
 
 func (f figure) met() bool {
 	m := median(f.values)
-	if f.atMost {
+	switch {
+	case f.aim == 0:
+		return true
+	case f.atMost:
 		return m <= f.aim
 	}
 	return m >= f.aim
@@ -32,9 +35,12 @@ func (f figure) String() string {
 	if !f.met() {
 		word = "MISSED"
 	}
-	return fmt.Sprintf("%-34s %8.2f%s  (%.2f to %.2f in %d rounds; aim: %s %.2f%s, %s)  %s",
-		f.name, median(f.values), f.unit, slices.Min(f.values), slices.Max(f.values), len(f.values),
-		bound, f.aim, f.unit, word, f.detail)
+	aim := ""
+	if f.aim != 0 {
+		aim = fmt.Sprintf("; aim: %s %.2f%s, %s", bound, f.aim, f.unit, word)
+	}
+	return fmt.Sprintf("%-34s %8.2f%s  (%.2f to %.2f in %d rounds%s)  %s",
+		f.name, median(f.values), f.unit, slices.Min(f.values), slices.Max(f.values), len(f.values), aim, f.detail)
 }
 
 func median[T float64 | time.Duration](values []T) T {

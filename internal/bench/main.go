@@ -6,8 +6,9 @@
 //	go run ./internal/bench            every measurement
 //	go run ./internal/bench get logs   those two
 //
-// Measurements that need Docker use DOCKER_HOST and ATOM_TEST_IMAGE, as
-// `make testenv` writes them, and are left out aloud where there is none.
+// Measurements that need Docker or Kubernetes use DOCKER_HOST,
+// ATOM_TEST_KUBECONFIG and ATOM_TEST_IMAGE, as `make testenv` writes them, and
+// are left out aloud where there is none.
 package main
 
 import (
@@ -43,6 +44,11 @@ func main() {
 		{"get", measureGet},
 		{"create", measureCreate},
 		{"logs", measureLogs},
+		{"start", measureStart},
+		{"kube-create", measureKubeCreate},
+		{"kube-requests", measureKubeRequests},
+		{"kube-get", measureKubeGet},
+		{"kube-memory", measureKubeMemory},
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -65,7 +71,7 @@ func measure(ctx context.Context, all []measurement, wanted []string, rounds int
 		}
 		figures, err := m.run(ctx, rounds)
 		if errors.Is(err, errNoEngine) {
-			fmt.Printf("%-8s left out: %v\n", m.name, err)
+			fmt.Printf("%-14s left out: %v\n", m.name, err)
 			continue
 		}
 		if err != nil {

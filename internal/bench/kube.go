@@ -1,0 +1,379 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugin"
+	"github.com/atom-router/atom-router/plugins/kube"
+)
+
+const (
+	idlePods = 500
+	// A real node of two cores starts three a second or so.
+	realPods = 20
+	// livesPerCount is over how many atoms API requests are counted.
+	livesPerCount = 200
+	waitersEach   = 5
+	finishedPods  = 5000
+	getsPerRound  = 300
+)
+
+// measureKubeCreate compares many pods created and waited for through router
+// and plugin with the same by client-go and its shared informer.
+func measureKubeCreate(ctx context.Context, rounds int) ([]figure, error) {
+	var figures []figure
+	for _, kind := range []struct {
+		name string
+		pods int
+		idle bool
+	}{
+		{"500 pods, API only / client-go", idlePods, true},
+		{"20 pods on a node / client-go", realPods, false},
+	} {
+		c, err := startCluster(ctx, kind.idle)
+		if err != nil {
+			return nil, err
+		}
+		f, err := c.compareCreates(ctx, rounds, kind.pods)
+		c.stop()
+		if err != nil {
+			return nil, err
+		}
+		f.name = kind.name
+		figures = append(figures, f)
+	}
+	return figures, nil
+}
+
+func (c *cluster) compareCreates(ctx context.Context, rounds, pods int) (figure, error) {
+	straight, stop, err := c.startStraight(ctx)
+	if err != nil {
+		return figure{}, err
+	}
+	defer stop()
+	ratios, base, subj, err := alternate(rounds,
+		func() (time.Duration, error) {
+			names := make([]string, pods)
+			took, err := timed(func() error {
+				return all(pods, func(i int) error {
+					var err error
+					names[i], err = straight.run(ctx)
+					return err
+				})
+			})
+			return took, joinCleanup(err, all(pods, func(i int) error {
+				return c.straight.CoreV1().Pods(c.namespace).Delete(ctx, names[i], metav1.DeleteOptions{})
+			}))
+		},
+		func() (time.Duration, error) {
+			ids := make([]string, pods)
+			took, err := timed(func() error {
+				return all(pods, func(i int) error {
+					var err error
+					ids[i], err = c.run(ctx)
+					return err
+				})
+			})
+			return took, joinCleanup(err, all(pods, func(i int) error {
+				return c.router.Delete(&atom.EngineDeleteRequest{ID: ids[i], Context: ctx})
+			}))
+		})
+	if err != nil {
+		return figure{}, err
+	}
+	return figure{
+		values: ratios, unit: "x", aim: 1.15, atMost: true,
+		detail: fmt.Sprintf("%v against %v", subj.Round(time.Millisecond), base.Round(time.Millisecond)),
+	}, nil
+}
+
+// joinCleanup prefers what went wrong in the measurement.
+func joinCleanup(err, cleanup error) error {
+	if err != nil {
+		return err
+	}
+	return cleanup
+}
+
+// run is a job's way through router and plugin.
+func (c *cluster) run(ctx context.Context) (id string, err error) {
+	a, err := c.router.Create(&atom.EngineCreateRequest{Image: c.image, Context: ctx})
+	if err != nil {
+		return "", err
+	}
+	id = a.ID()
+	a, err = c.router.Wait(&atom.EngineWaitRequest{ID: id, Context: ctx})
+	if err == nil && a.Result() != atom.Success {
+		err = fmt.Errorf("%s ended as %s", id, a.Result())
+	}
+	return id, err
+}
+
+// straight is client-go used as its users do: one shared informer, and an
+// event handler that wakes who waits.
+type straight struct {
+	c     *cluster
+	mu    sync.Mutex
+	ended map[string]chan corev1.PodPhase
+}
+
+func (c *cluster) startStraight(ctx context.Context) (*straight, func(), error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &straight{c: c, ended: make(map[string]chan corev1.PodPhase)}
+	factory := informers.NewSharedInformerFactoryWithOptions(c.straight, 0, informers.WithNamespace(c.namespace))
+	informer := factory.Core().V1().Pods().Informer()
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { s.look(o.(*corev1.Pod)) },
+		UpdateFunc: func(_, o any) { s.look(o.(*corev1.Pod)) },
+	})
+	if err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	return s, func() { cancel(); factory.Shutdown() }, nil
+}
+
+func (s *straight) end(name string) chan corev1.PodPhase {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended[name] == nil {
+		s.ended[name] = make(chan corev1.PodPhase, 1)
+	}
+	return s.ended[name]
+}
+
+func (s *straight) look(p *corev1.Pod) {
+	if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+		return
+	}
+	select {
+	case s.end(p.Name) <- p.Status.Phase:
+	default:
+	}
+}
+
+func (s *straight) run(ctx context.Context) (string, error) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "straight-"},
+		Spec: corev1.PodSpec{
+			NodeName: s.c.node, RestartPolicy: corev1.RestartPolicyNever,
+			Containers: []corev1.Container{{Name: "atom", Image: s.c.image}},
+		},
+	}
+	made, err := s.c.straight.CoreV1().Pods(s.c.namespace).Create(ctx, pod, metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	select {
+	case phase := <-s.end(made.Name):
+		if phase != corev1.PodSucceeded {
+			err = fmt.Errorf("pod %s is %s", made.Name, phase)
+		}
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return made.Name, err
+}
+
+// measureKubeRequests counts, at the API server, what an atom's life costs it:
+// Create, several Waits, many Gets, Delete.
+func measureKubeRequests(ctx context.Context, rounds int) ([]figure, error) {
+	c, err := startCluster(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	requests := figure{name: "API requests of an atom's life", aim: 2.5, atMost: true, detail: fmt.Sprintf("create, %d waits, 20 gets, delete; what the test's kubelet asks is not counted", waitersEach)}
+	watches := figure{name: "watches for 200 x 5 waiters", aim: 1, atMost: true, detail: "beside those of the cluster's own parts"}
+	before, err := c.count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	idle := before.watches
+	for round := range rounds + 1 {
+		var at counts
+		err := all(livesPerCount, func(i int) error { return c.live(ctx, i, func() { at, _ = c.count(ctx) }) })
+		if err != nil {
+			return nil, err
+		}
+		after, err := c.count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if round > 0 { // the first starts the plugin and its watch
+			requests.values = append(requests.values, (after.requests-before.requests)/livesPerCount)
+			watches.values = append(watches.values, at.watches-idle)
+		}
+		before = after
+	}
+	return []figure{requests, watches}, nil
+}
+
+// live is an atom's life; half-way through the first, look is called.
+func (c *cluster) live(ctx context.Context, i int, look func()) error {
+	a, err := c.router.Create(&atom.EngineCreateRequest{Image: c.image, Context: ctx})
+	if err != nil {
+		return err
+	}
+	var waits sync.WaitGroup
+	errs := make([]error, waitersEach)
+	for w := range waitersEach {
+		waits.Go(func() { _, errs[w] = c.router.Wait(&atom.EngineWaitRequest{ID: a.ID(), Context: ctx}) })
+	}
+	for range 20 {
+		if _, err := c.router.Get(&atom.EngineGetRequest{ID: a.ID(), Context: ctx}); err != nil {
+			return err
+		}
+	}
+	if i == 0 {
+		look()
+	}
+	waits.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return c.router.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Context: ctx})
+}
+
+// counts are what the API server says of requests for pods.
+type counts struct{ requests, watches float64 }
+
+// count reads the API server's own metrics
+// (https://kubernetes.io/docs/reference/instrumentation/metrics/).
+func (c *cluster) count(ctx context.Context) (counts, error) {
+	text, err := c.straight.RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return counts{}, err
+	}
+	var n counts
+	for line := range strings.Lines(string(text)) {
+		name, rest, ok := strings.Cut(line, "{")
+		if !ok || !strings.Contains(rest, `resource="pods"`) {
+			continue
+		}
+		_, value, _ := strings.Cut(rest, "} ")
+		v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil {
+			return counts{}, err
+		}
+		switch {
+		case name == "apiserver_longrunning_requests" && strings.Contains(rest, `verb="WATCH"`):
+			n.watches += v
+		case name == "apiserver_request_total" && !strings.Contains(rest, `verb="WATCH"`) && !strings.Contains(rest, `subresource="status"`):
+			n.requests += v
+		}
+	}
+	return n, nil
+}
+
+// measureKubeGet compares a GET at the API server with the engine's Get, which
+// the watch serves.
+func measureKubeGet(ctx context.Context, rounds int) ([]figure, error) {
+	c, err := startCluster(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	e, err := c.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	a, err := e.Create(&atom.EngineCreateRequest{Image: c.image, Context: ctx})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.Wait(&atom.EngineWaitRequest{ID: a.ID(), Context: ctx}); err != nil {
+		return nil, err
+	}
+	get := &atom.EngineGetRequest{ID: a.ID(), Context: ctx}
+	name := strings.Split(a.ID(), "/")[1]
+	ratios, subj, base, err := alternate(rounds,
+		func() (time.Duration, error) {
+			return medianOf(getsPerRound, func() error { _, err := e.Get(get); return err })
+		},
+		func() (time.Duration, error) {
+			return medianOf(getsPerRound, func() error {
+				_, err := c.straight.CoreV1().Pods(c.namespace).Get(ctx, name, metav1.GetOptions{})
+				return err
+			})
+		})
+	if err != nil {
+		return nil, err
+	}
+	return []figure{{
+		name: "GET at the API server / Get", values: ratios, unit: "x", aim: 10,
+		detail: fmt.Sprintf("%v against %v", base.Round(time.Microsecond), subj),
+	}}, nil
+}
+
+func (c *cluster) engine(ctx context.Context) (*kube.Engine, error) {
+	return kube.New(ctx, kube.Config{Kubeconfig: c.kubeconfig, Namespace: c.namespace, QPS: clusterQPS, Burst: clusterBurst, Template: c.template()}, nil)
+}
+
+// measureKubeMemory tells how much memory a plugin takes that knows many atoms.
+func measureKubeMemory(ctx context.Context, rounds int) ([]figure, error) {
+	c, err := startCluster(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	if err := all(finishedPods, func(int) error { _, err := c.run(ctx); return err }); err != nil {
+		return nil, err
+	}
+	f := figure{name: "plugin that knows 5,000 atoms", unit: " MiB", aim: 150, atMost: true, detail: "resident, after a list"}
+	for range rounds {
+		mib, err := c.memoryOfPlugin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.values = append(f.values, mib)
+	}
+	return []figure{f}, nil
+}
+
+func (c *cluster) memoryOfPlugin(ctx context.Context) (float64, error) {
+	path := filepath.Join(c.dir, "atom-plugin-kube")
+	p, err := plugin.Launch(ctx, plugin.LaunchOptions{Name: "memory", Path: path})
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	settings, err := json.Marshal(map[string]any{"kubeconfig": c.kubeconfig, "namespace": c.namespace})
+	if err != nil {
+		return 0, err
+	}
+	if err := p.Configure(ctx, settings); err != nil {
+		return 0, err
+	}
+	// The first starts the watch; what it holds shows in the later ones.
+	for range 3 {
+		list, err := p.Engine().List(&atom.EngineListRequest{Context: ctx})
+		if err != nil {
+			return 0, err
+		}
+		if len(list) != finishedPods {
+			return 0, fmt.Errorf("the plugin lists %d atoms of %d", len(list), finishedPods)
+		}
+		time.Sleep(time.Second)
+	}
+	pid, err := childNamed("atom-plugin-kube")
+	return float64(resident(pid)) / (1 << 20), err
+}
