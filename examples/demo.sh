@@ -112,12 +112,12 @@ elif [ -n "${ATOM_TEST_IMAGE:-}" ]; then
 	[ "$anywhere" = docker ] || anywhere=kube
 	job 0 -l engine=kube "$ATOM_TEST_IMAGE" -- print hello from a pod
 	job 9 -l engine=kube --memory 64m "$ATOM_TEST_IMAGE" -- print limited to 64 MiB ';' exit 9
-	job 125 -l engine=kube --entrypoint no-such-program "$ATOM_TEST_IMAGE"
+	job 127 -l engine=kube --entrypoint no-such-program "$ATOM_TEST_IMAGE"
 else
 	[ "$anywhere" = docker ] || anywhere=kube
 	job 0 -l engine=kube busybox:1.37 -- sh -c 'echo "hello from pod $(hostname)"'
 	job 9 -l engine=kube --memory 64m busybox:1.37 -- sh -c 'echo limited to 64 MiB; exit 9'
-	job 125 -l engine=kube --entrypoint no-such-program busybox:1.37
+	job 127 -l engine=kube --entrypoint no-such-program busybox:1.37
 fi
 
 echo

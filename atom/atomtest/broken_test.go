@@ -174,11 +174,18 @@ var faults = []fault{
 		also: []string{"exit code", "an end", "a job", "a stop", "a wait", "any number of waiters", "force", "fractions", "the smallest", "stops", "a lookup finds", "a list says", "a clean exit", "a tmpfs", "a grandchild"}},
 	{name: "an exit code of a running atom", engine: func() *faulty {
 		return &faulty{seen: func(i *atom.Info) {
-			if i.ExitCode == nil {
+			if i.ExitCode == nil && i.State != atom.Stopped {
 				i.ExitCode = new(int)
 			}
 		}}
 	}, red: []string{"a running atom has no result, no exit code and no end"}},
+	{name: "an exit code of a job that never ran", engine: func() *faulty {
+		return &faulty{seen: func(i *atom.Info) {
+			if i.Result == atom.StartupFailure {
+				i.ExitCode = new(int)
+			}
+		}}
+	}, red: []string{"a program that does not exist is a startup failure", "a program that is not on the path is a startup failure"}, also: []string{"an image", "a directory", "a user", "a limit"}},
 	{name: "the last line is lost", engine: func() *faulty {
 		return logging(func(_ *atom.EngineLogsRequest, src atom.LogSource) (atom.LogChunk, error) {
 			c, err := src.Next()

@@ -105,6 +105,7 @@ func runtimeCode(text string) int {
 		"permission denied":                  codeNotRun,
 		"is a directory":                     codeNotRun,
 		"exec format error":                  codeNotRun,
+		"argument list too long":             codeNotRun,
 	} {
 		if strings.HasSuffix(text, end) {
 			return code

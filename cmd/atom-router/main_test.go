@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,10 +19,26 @@ import (
 // called by: the router, with its embedded plugin and the shim of that, and
 // the other plugins beside it.
 func TestMain(m *testing.M) {
+	dontLinger()
 	process.RunShim()
 	testscript.Main(m, map[string]func(){
 		"atom-router":        main,
 		"atom-plugin-docker": func() { plugin.Serve(docker.Plugin()) },
 		"atom-plugin-kube":   func() { plugin.Serve(kube.Plugin()) },
 	})
+}
+
+// dontLinger has the programs end at once. With the race detector they would
+// each take a second for that, as long as GORACE does not say otherwise when
+// they start (https://go.dev/doc/articles/race_detector#Options).
+func dontLinger() {
+	if strings.HasSuffix(os.Args[0], ".test") || os.Getenv("GORACE") != "" {
+		return
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(self, os.Args, append(os.Environ(), "GORACE=atexit_sleep_ms=0"))
+	}
+	fmt.Fprintln(os.Stderr, "starting over:", err)
+	os.Exit(1)
 }

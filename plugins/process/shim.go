@@ -125,7 +125,7 @@ func (s *shim) begin() answer {
 			os.Remove(s.path(reservedFile))
 			return refuse(want.err)
 		}
-		s.finish(exit{NeverStarted: true, Code: startCode(err), Message: err.Error(), Time: time.Now().UnixNano()})
+		s.finish(exit{NeverStarted: true, Message: err.Error(), Time: time.Now().UnixNano()})
 	}
 	return answer{Begun: true}
 }
@@ -243,21 +243,6 @@ func (s *shim) startJob() error {
 		return &wantError{err}
 	}
 	return nil
-}
-
-// startCode is the exit code that shells give to a start that failed so; nil
-// where they have none.
-func startCode(err error) *int {
-	code := 0
-	switch {
-	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		code = 127
-	case errors.As(err, new(*exec.Error)), errors.Is(err, fs.ErrPermission):
-		code = 126
-	default:
-		return nil
-	}
-	return &code
 }
 
 // attend stays with the running job until it has ended and all is recorded.

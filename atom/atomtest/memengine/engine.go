@@ -248,7 +248,7 @@ func (e *Engine) plan(q *atom.EngineCreateRequest) (*process, error) {
 	maps.Copy(p.env, q.Spec.Env)
 	p.args, p.cwd = args, cmp.Or(q.Spec.WorkDir, p.cwd)
 	if args[0] != Program && p.failure == "" {
-		p.failure, p.code = fmt.Sprintf("exec %s: no such file or directory", args[0]), 127
+		p.failure = fmt.Sprintf("exec %s: no such file or directory", args[0])
 	}
 	if p.limit > 0 && p.limit < 1<<20 && p.failure == "" {
 		p.failure = fmt.Sprintf("a limit of %d bytes of memory is too small to start in", p.limit)

@@ -23,7 +23,6 @@ type process struct {
 	limit    int64 // of memory, in bytes; 0 is none
 	mounts   []mounted
 	failure  string // why it cannot start; "" where it can
-	code     int    // the code that goes with failure; 0 is none
 }
 
 // mount makes the file systems that the atom sees. The engine's lock is held.
@@ -43,11 +42,7 @@ func (p *process) mount(e *Engine, mounts []container.Mount) {
 // run is the process's whole life.
 func (p *process) run() {
 	if p.failure != "" {
-		exit := atom.Exit{NeverStarted: true}
-		if p.code != 0 {
-			exit.Code = &p.code
-		}
-		p.end(exit, p.failure)
+		p.end(atom.Exit{NeverStarted: true}, p.failure)
 		return
 	}
 	if !p.begin() {
