@@ -13,23 +13,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	kwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/atom-router/atom-router/router"
 	"github.com/atom-router/atom-router/router/config"
 )
 
-const (
-	// Both sides have the same limits, and wide ones: what is measured is
-	// not client-go's patience.
-	clusterQPS   = 2000
-	clusterBurst = 4000
-	// callers is how many jobs are under way at a time.
-	callers = 64
+// limits are how many requests a client may make, on both sides alike.
+type limits struct{ qps, burst int }
+
+var (
+	// usual is what the engine has by default.
+	usual = limits{100, 200}
+	// wide is so much that processors are the limit.
+	wide = limits{2000, 4000}
 )
+
+// callers is how many jobs are under way at a time.
+const callers = 64
 
 // cluster is a real Kubernetes, with a namespace for one measurement and
 // perhaps a node that is none: its pods end as soon as they are there, so that
@@ -39,7 +43,8 @@ type cluster struct {
 	namespace  string
 	image      string
 	node       string // "" for those that the cluster has
-	config     *rest.Config
+	limits     limits
+	admin      *kubernetes.Clientset // for what is not measured
 	straight   *kubernetes.Clientset
 	router     *router.Engine
 	dir        string
@@ -47,8 +52,8 @@ type cluster struct {
 }
 
 // startCluster gives a namespace, and with idle a node whose pods end at once.
-func startCluster(ctx context.Context, idle bool) (*cluster, error) {
-	c := &cluster{kubeconfig: os.Getenv("ATOM_TEST_KUBECONFIG"), image: os.Getenv("ATOM_TEST_IMAGE")}
+func startCluster(ctx context.Context, idle bool, l limits) (*cluster, error) {
+	c := &cluster{limits: l, kubeconfig: os.Getenv("ATOM_TEST_KUBECONFIG"), image: os.Getenv("ATOM_TEST_IMAGE")}
 	if c.kubeconfig == "" || c.image == "" {
 		return nil, fmt.Errorf("%w: ATOM_TEST_KUBECONFIG and ATOM_TEST_IMAGE are not set (source .testenv/env)", errNoEngine)
 	}
@@ -70,23 +75,22 @@ func startCluster(ctx context.Context, idle bool) (*cluster, error) {
 
 func (c *cluster) start(ctx context.Context, idle bool, later func(func())) error {
 	var err error
-	if c.config, err = clientcmd.BuildConfigFromFlags("", c.kubeconfig); err != nil {
+	if c.admin, err = c.client(wide); err != nil {
 		return err
 	}
-	c.config.QPS, c.config.Burst = clusterQPS, clusterBurst
-	if c.straight, err = kubernetes.NewForConfig(c.config); err != nil {
+	if c.straight, err = c.client(c.limits); err != nil {
 		return err
 	}
-	ns, err := c.straight.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "atom-bench-"}}, metav1.CreateOptions{})
+	ns, err := c.admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "atom-bench-"}}, metav1.CreateOptions{})
 	if err != nil {
 		return err
 	}
 	c.namespace = ns.Name
 	later(func() {
-		_ = c.straight.CoreV1().Namespaces().Delete(context.Background(), c.namespace, metav1.DeleteOptions{})
+		_ = c.admin.CoreV1().Namespaces().Delete(context.Background(), c.namespace, metav1.DeleteOptions{})
 	})
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		_, err := c.straight.CoreV1().ServiceAccounts(c.namespace).Get(ctx, "default", metav1.GetOptions{})
+		_, err := c.admin.CoreV1().ServiceAccounts(c.namespace).Get(ctx, "default", metav1.GetOptions{})
 		return err == nil, nil
 	})
 	if err != nil {
@@ -94,10 +98,10 @@ func (c *cluster) start(ctx context.Context, idle bool, later func(func())) erro
 	}
 	if idle {
 		c.node = c.namespace
-		if _, err := c.straight.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: c.node}}, metav1.CreateOptions{}); err != nil {
+		if _, err := c.admin.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: c.node}}, metav1.CreateOptions{}); err != nil {
 			return err
 		}
-		later(func() { _ = c.straight.CoreV1().Nodes().Delete(context.Background(), c.node, metav1.DeleteOptions{}) })
+		later(func() { _ = c.admin.CoreV1().Nodes().Delete(context.Background(), c.node, metav1.DeleteOptions{}) })
 		if err := c.endPods(ctx); err != nil {
 			return err
 		}
@@ -134,11 +138,20 @@ func (c *cluster) start(ctx context.Context, idle bool, later func(func())) erro
 	return nil
 }
 
+func (c *cluster) client(l limits) (*kubernetes.Clientset, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = float32(l.qps), l.burst
+	return kubernetes.NewForConfig(config)
+}
+
 // settings are the backend's, as HCL.
 func (c *cluster) settings() []string {
 	all := []string{
 		fmt.Sprintf("kubeconfig = %q", c.kubeconfig), fmt.Sprintf("namespace = %q", c.namespace),
-		fmt.Sprintf("qps = %d", clusterQPS), fmt.Sprintf("burst = %d", clusterBurst),
+		fmt.Sprintf("qps = %d", c.limits.qps), fmt.Sprintf("burst = %d", c.limits.burst),
 	}
 	if c.node != "" {
 		all = append(all, fmt.Sprintf("template = %q", c.template()))
@@ -150,36 +163,48 @@ func (c *cluster) template() string { return "spec: {nodeName: " + c.node + "}" 
 
 // endPods says of each pod of our node that its job has succeeded.
 func (c *cluster) endPods(ctx context.Context) error {
-	w, err := c.straight.CoreV1().Pods(c.namespace).Watch(ctx, metav1.ListOptions{})
+	pods := make(chan string, finishedPods)
+	stop, err := c.watchPods(ctx, cache.ResourceEventHandlerFuncs{AddFunc: func(o any) { pods <- o.(*corev1.Pod).Name }})
 	if err != nil {
 		return err
 	}
-	pods := make(chan string, 10000)
-	go func() { // ends with ctx
-		defer close(pods)
-		for e := range w.ResultChan() {
-			if p, ok := e.Object.(*corev1.Pod); ok && e.Type == kwatch.Added {
-				pods <- p.Name
-			}
-		}
-	}()
 	for range 8 {
-		go func() { // ends with the watch
-			for name := range pods {
-				if err := c.endPod(ctx, name); err != nil && ctx.Err() == nil {
-					fmt.Fprintln(os.Stderr, "bench: ending a pod:", err)
+		go func() { // ends with ctx
+			for {
+				select {
+				case name := <-pods:
+					if err := c.endPod(ctx, name); err != nil && ctx.Err() == nil {
+						fmt.Fprintln(os.Stderr, "bench: ending a pod:", err)
+					}
+				case <-ctx.Done():
+					return
 				}
 			}
 		}()
 	}
+	context.AfterFunc(ctx, stop)
 	return nil
+}
+
+// watchPods has a handler told of the namespace's pods, as client-go's users
+// do it.
+func (c *cluster) watchPods(ctx context.Context, handler cache.ResourceEventHandler) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	factory := informers.NewSharedInformerFactoryWithOptions(c.admin, 0, informers.WithNamespace(c.namespace))
+	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(handler); err != nil {
+		cancel()
+		return nil, err
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	return func() { cancel(); factory.Shutdown() }, nil
 }
 
 func (c *cluster) endPod(ctx context.Context, name string) error {
 	now := time.Now().UTC().Format(time.RFC3339)
 	status := fmt.Sprintf(`{"status": {"phase": "Succeeded", "containerStatuses": [{"name": "atom", "image": %q, "imageID": "", "ready": false, "restartCount": 0,
 		"state": {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": %q, "finishedAt": %q}}}]}}`, c.image, now, now)
-	_, err := c.straight.CoreV1().Pods(c.namespace).Patch(ctx, name, types.MergePatchType, []byte(status), metav1.PatchOptions{}, "status")
+	_, err := c.admin.CoreV1().Pods(c.namespace).Patch(ctx, name, types.MergePatchType, []byte(status), metav1.PatchOptions{}, "status")
 	return err
 }
 

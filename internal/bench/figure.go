@@ -62,20 +62,27 @@ func medianOf(n int, call func() error) (time.Duration, error) {
 }
 
 // alternate takes the ratio subject/baseline in each round, after one round
-// that warms both up and is not counted. It returns the ratios and the medians
-// of both.
+// that warms both up and is not counted. Every other round the subject goes
+// first: whoever comes second finds what the first left to be done. It returns
+// the ratios and the medians of both.
 func alternate(rounds int, baseline, subject func() (time.Duration, error)) (ratios []float64, base, subj time.Duration, err error) {
 	var bases, subjs []time.Duration
 	for round := range rounds + 1 {
-		b, err := baseline()
-		if err != nil {
-			return nil, 0, 0, fmt.Errorf("baseline: %w", err)
+		var b, s time.Duration
+		var berr, serr error
+		if round%2 == 0 {
+			b, berr = baseline()
+			s, serr = subject()
+		} else {
+			s, serr = subject()
+			b, berr = baseline()
 		}
-		s, err := subject()
-		if err != nil {
-			return nil, 0, 0, err
-		}
-		if round == 0 {
+		switch {
+		case berr != nil:
+			return nil, 0, 0, fmt.Errorf("baseline: %w", berr)
+		case serr != nil:
+			return nil, 0, 0, serr
+		case round == 0:
 			continue
 		}
 		bases, subjs = append(bases, b), append(subjs, s)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,15 +58,19 @@ func resident(pid int) int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// childNamed is the child of this process whose program has that name.
-func childNamed(program string) (int, error) {
+// childNamed is the child of this process whose program has that name, and is
+// none of the others.
+func childNamed(program string, others ...int) (int, error) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {
 		text, _ := os.ReadFile(list)
 		for pid := range strings.FieldsSeq(string(text)) {
 			line, _ := os.ReadFile("/proc/" + pid + "/cmdline")
-			if strings.Contains(string(line), program) {
-				return strconv.Atoi(pid)
+			if !strings.Contains(string(line), program) {
+				continue
+			}
+			if n, err := strconv.Atoi(pid); err == nil && !slices.Contains(others, n) {
+				return n, nil
 			}
 		}
 	}

@@ -18,11 +18,35 @@ const tombstone = 5 * time.Minute
 type pods struct {
 	mu      sync.Mutex
 	byUID   map[string]*record
-	gone    map[string]time.Time
+	gone    tombstones
 	tickets map[string]map[*ticket]struct{}
 	synced  bool // byUID is complete
 	well    bool // and kept so
 	refusal error
+}
+
+// tombstones are the uids of pods that are gone, each for as long as tombstone
+// says, and at most twice as long.
+type tombstones struct {
+	young, old map[string]struct{}
+	turned     time.Time
+}
+
+func newTombstones() tombstones {
+	return tombstones{young: make(map[string]struct{}), turned: time.Now()}
+}
+
+func (t *tombstones) add(uid string) {
+	if time.Since(t.turned) > tombstone {
+		t.old, t.young, t.turned = t.young, make(map[string]struct{}), time.Now()
+	}
+	t.young[uid] = struct{}{}
+}
+
+func (t *tombstones) has(uid string) bool {
+	_, young := t.young[uid]
+	_, old := t.old[uid]
+	return young || old
 }
 
 // ticket is one who waits for changes of one pod.
@@ -37,7 +61,7 @@ type ticket struct {
 }
 
 func newPods() *pods {
-	return &pods{byUID: make(map[string]*record), gone: make(map[string]time.Time), tickets: make(map[string]map[*ticket]struct{})}
+	return &pods{byUID: make(map[string]*record), gone: newTombstones(), tickets: make(map[string]map[*ticket]struct{})}
 }
 
 // join returns a ticket for the pod that last is a state of.
@@ -48,7 +72,7 @@ func (p *pods) join(last *record) *ticket {
 	if now, ok := p.byUID[last.uid]; ok && !older(now, last) {
 		t.last = now
 	}
-	_, t.gone = p.gone[last.uid]
+	t.gone = p.gone.has(last.uid)
 	if p.tickets[t.uid] == nil {
 		p.tickets[t.uid] = make(map[*ticket]struct{})
 	}
@@ -95,7 +119,7 @@ func (p *pods) put(r *record) {
 }
 
 func (p *pods) putLocked(r *record) {
-	if _, ok := p.gone[r.uid]; ok {
+	if p.gone.has(r.uid) {
 		return
 	}
 	if now, ok := p.byUID[r.uid]; ok && older(r, now) {
@@ -134,13 +158,7 @@ func (p *pods) remove(r *record) {
 }
 
 func (p *pods) removeLocked(r *record) {
-	now := time.Now()
-	for uid, at := range p.gone {
-		if now.Sub(at) > tombstone {
-			delete(p.gone, uid)
-		}
-	}
-	p.gone[r.uid] = now
+	p.gone.add(r.uid)
 	delete(p.byUID, r.uid)
 	p.tell(r, true)
 }
