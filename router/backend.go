@@ -44,6 +44,11 @@ const (
 	// A call waits at most so long for a lost plugin's turn to be started
 	// again; one that could not be started at all fails at once.
 	restartWait = 5 * time.Second
+	// A plugin whose process does not answer so many health calls in a row,
+	// each within the timeout, hangs and is replaced.
+	pingInterval = 5 * time.Second
+	pingTimeout  = 2 * time.Second
+	pingMisses   = 3
 )
 
 // backoff is how long to leave a plugin alone after so many troubles in a
@@ -66,6 +71,7 @@ type backend struct {
 	start func(context.Context) (*instance, error)
 	// startTimeout bounds start.
 	startTimeout time.Duration
+	pingEvery    time.Duration
 	room         *room
 
 	// life ends with the router; wg counts the goroutines that it owns: one
@@ -102,7 +108,7 @@ type launch struct {
 
 func newBackend(conf Backend, log hclog.Logger, startTimeout time.Duration, start func(context.Context) (*instance, error)) *backend {
 	b := &backend{
-		conf: conf, log: log, start: start, startTimeout: startTimeout,
+		conf: conf, log: log, start: start, startTimeout: startTimeout, pingEvery: pingInterval,
 		state: Idle, since: time.Now(),
 	}
 	b.room = newRoom(conf.MaxAtoms)
@@ -150,7 +156,7 @@ func (b *backend) ask() (*launch, time.Duration, error) {
 		return &launch{done: closedChan, inst: i}, 0, nil
 	}
 	if i != nil { // seen here before its watcher saw it
-		b.bury(i)
+		b.bury(i, nil)
 	}
 	if b.launch != nil {
 		return b.launch, 0, nil
@@ -238,16 +244,36 @@ func (b *backend) started(l *launch, inst *instance, err error) {
 	}
 }
 
-// watch waits for an instance's end, or the router's, and clears it away.
+// watch waits for an instance's end, or the router's, and clears it away. One
+// that hangs, stopped or deadlocked, it ends.
 func (b *backend) watch(inst *instance) {
-	select {
-	case <-inst.done:
-		b.mu.Lock()
-		b.bury(inst)
-		b.mu.Unlock()
-	case <-b.life.Done():
+	defer b.dispose(inst)
+	tick := time.NewTicker(b.pingEvery)
+	defer tick.Stop()
+	for misses := 0; ; {
+		select {
+		case <-inst.done:
+			b.mu.Lock()
+			b.bury(inst, nil)
+			b.mu.Unlock()
+			return
+		case <-b.life.Done():
+			return
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(b.life, pingTimeout)
+		err := inst.ping(ctx)
+		cancel()
+		if misses++; err == nil {
+			misses = 0
+		}
+		if misses == pingMisses && b.life.Err() == nil && !inst.dead() {
+			b.mu.Lock()
+			b.bury(inst, atom.Errorf(errdefs.ErrUnavailable, "the plugin hangs: %d health calls in a row had no answer: %w", misses, err))
+			b.mu.Unlock()
+			return
+		}
 	}
-	b.dispose(inst)
 }
 
 func (b *backend) dispose(inst *instance) {
@@ -259,9 +285,9 @@ func (b *backend) dispose(inst *instance) {
 	}
 }
 
-// bury notes an instance's end. Called with mu held, by whoever sees the end
-// first.
-func (b *backend) bury(inst *instance) {
+// bury notes an instance's end, for the reason that err gives or that it has
+// itself. Called with mu held, by whoever sees the end first.
+func (b *backend) bury(inst *instance, err error) {
 	if b.closed || !b.current.CompareAndSwap(inst, nil) {
 		return
 	}
@@ -271,8 +297,7 @@ func (b *backend) bury(inst *instance) {
 	b.retryAt = time.Now().Add(backoff(b.troubles))
 	b.troubles++
 	b.lost = true
-	err := error(nil)
-	if inst.why != nil {
+	if err == nil && inst.why != nil {
 		err = inst.why()
 	}
 	if err == nil {

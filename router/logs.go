@@ -10,7 +10,7 @@ import (
 // prefixed is the LogSource of a backend's logs with the router's prefix on
 // its errors. Chunks pass through untouched.
 type prefixed struct {
-	logs        *atom.LogReader
+	logs        atom.LogSource
 	backend, id string
 }
 
@@ -44,13 +44,12 @@ func (s plainSource) Next() (atom.LogChunk, error) {
 
 func (s plainSource) Close() error { return s.r.Close() }
 
-// prefixLogs returns logs as the router's callers get them.
-func prefixLogs(logs io.ReadCloser, timestamps bool, backend, id string) *atom.LogReader {
-	r, ok := logs.(*atom.LogReader)
-	if !ok {
-		// Its text has the timestamps already, where they were asked for;
-		// the chunks have none.
-		r = atom.NewLogReader(plainSource{logs}, false)
+// readerOf gives an engine's logs in chunks.
+func readerOf(logs io.ReadCloser) *atom.LogReader {
+	if r, ok := logs.(*atom.LogReader); ok {
+		return r
 	}
-	return atom.NewLogReader(&prefixed{logs: r, backend: backend, id: id}, timestamps)
+	// Its text has the timestamps already, where they were asked for; the
+	// chunks have none.
+	return atom.NewLogReader(plainSource{logs}, false)
 }

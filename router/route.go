@@ -24,15 +24,15 @@ func (e *Engine) Get(req *atom.EngineGetRequest) (atom.Atom, error) {
 	return e.adopt("get", b, req.ID, a, err)
 }
 
-// Wait implements atom.Engine.
+// Wait implements atom.Engine. It outlives the backend's plugin: while that is
+// started again the Wait goes on, and ends with Unavailable once the backend
+// has failed.
 func (e *Engine) Wait(req *atom.EngineWaitRequest) (atom.Atom, error) {
 	b, r, err := e.route("wait", req.ID, req.Owner)
 	if err != nil {
 		return nil, err
 	}
-	a, err := ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (atom.Atom, error) {
-		return i.engine.Wait(&atom.EngineWaitRequest{ID: r.native, Owner: r.owner, Context: ctx})
-	})
+	a, err := waitFor(atom.ContextOr(req.Context), b, r)
 	return e.adopt("wait", b, req.ID, a, err)
 }
 
@@ -73,26 +73,20 @@ func (e *Engine) Delete(req *atom.EngineDeleteRequest) error {
 	return opError("delete", b.conf.Name, req.ID, err)
 }
 
-// Logs implements atom.Engine. Its reader is an *atom.LogReader.
+// Logs implements atom.Engine. Its reader is an *atom.LogReader. Like a Wait it
+// outlives the backend's plugin, and neither loses nor repeats a byte.
 func (e *Engine) Logs(req *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	b, r, err := e.route("logs", req.ID, req.Owner)
 	if err != nil {
 		return nil, err
 	}
-	logs, err := ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (io.ReadCloser, error) {
-		if req.Stream != "" {
-			if err := can(ctx, b, i, atom.CapLogStreams); err != nil {
-				return nil, err
-			}
-		}
-		l := *req
-		l.ID, l.Owner, l.Context = r.native, r.owner, ctx
-		return i.engine.Logs(&l)
-	})
+	theirs := *req
+	theirs.ID, theirs.Owner = r.native, r.owner
+	logs, err := newLasting(atom.ContextOr(req.Context), b, theirs)
 	if err != nil {
 		return nil, opError("logs", b.conf.Name, req.ID, err)
 	}
-	return prefixLogs(logs, req.Timestamps, b.conf.Name, req.ID), nil
+	return atom.NewLogReader(&prefixed{logs: logs, backend: b.conf.Name, id: req.ID}, req.Timestamps), nil
 }
 
 // routed is what a backend is asked about.

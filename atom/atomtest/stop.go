@@ -58,7 +58,7 @@ func stopPromises() []Promise {
 				return err
 			}
 			if a.StoppedAt().IsZero() {
-				return errors.New("a stopped atom has no time of its end")
+				return fmt.Errorf("the atom is %s, and has no time of its end", describe(a))
 			}
 			return ended(a, atom.Terminated, 143)
 		}},

@@ -71,9 +71,10 @@ type placed struct {
 // what it was asked for even when the asker hangs up.
 func (p *placing) run() (atom.Atom, error) {
 	done := make(chan placed, 1)
-	p.e.work.Go(func() { // ends within insistTime and a call
+	p.e.work.Go(func() { // ends within insistTime and a call, and soon after Close
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.wanted), insistTime+callTimeout)
 		defer cancel()
+		defer context.AfterFunc(p.e.ctx, func() { time.AfterFunc(lingerTime, cancel) })() // Close does not wait for long
 		r, err := p.place(ctx)
 		if err == nil && p.wanted.Err() != nil && p.r.Key == "" {
 			// Nobody else can know a random Key.

@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"cmp"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,8 +22,9 @@ type pods struct {
 	byUID   map[string]*record
 	gone    tombstones
 	tickets map[string]map[*ticket]struct{}
-	synced  bool // byUID is complete
-	well    bool // and kept so
+	synced  bool               // byUID is complete
+	well    bool               // and kept so
+	early   map[string]*record // put since the first list began
 	refusal error
 }
 
@@ -122,12 +125,17 @@ func (p *pods) putLocked(r *record) {
 	if p.gone.has(r.uid) {
 		return
 	}
-	if now, ok := p.byUID[r.uid]; ok && older(r, now) {
+	known := p.byUID
+	if !p.synced {
+		// Without a watch there is nobody to take it out again; but a list
+		// under way may be older than it.
+		known = p.early
+	}
+	if now, ok := known[r.uid]; ok && older(r, now) {
 		return
 	}
-	if p.synced {
-		// Before, there is nobody to take it out again.
-		p.byUID[r.uid] = r
+	if known != nil {
+		known[r.uid] = r
 	}
 	p.tell(r, false)
 }
@@ -135,10 +143,13 @@ func (p *pods) putLocked(r *record) {
 // tell passes a state on to those who wait for it.
 func (p *pods) tell(r *record, gone bool) {
 	for t := range p.tickets[r.uid] {
-		if older(r, t.last) {
+		switch {
+		case !older(r, t.last):
+			t.last = r
+		case !gone:
 			continue
 		}
-		t.last, t.gone = r, gone
+		t.gone = gone
 		t.wake()
 	}
 }
@@ -160,7 +171,17 @@ func (p *pods) remove(r *record) {
 func (p *pods) removeLocked(r *record) {
 	p.gone.add(r.uid)
 	delete(p.byUID, r.uid)
+	delete(p.early, r.uid)
 	p.tell(r, true)
+}
+
+// listing notes that a list begins, which shows all that was put before.
+func (p *pods) listing() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.synced {
+		p.early = make(map[string]*record)
+	}
 }
 
 // replace takes a complete list as of a resourceVersion. What it lacks is
@@ -169,7 +190,11 @@ func (p *pods) replace(all []*record, version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	listed := make(map[string]bool, len(all))
-	p.synced = true
+	if !p.synced {
+		p.synced = true
+		maps.Copy(p.byUID, p.early)
+		p.early = nil
+	}
 	for _, r := range all {
 		listed[r.uid] = true
 		p.putLocked(r)
@@ -236,12 +261,11 @@ func (p *pods) all(pass func(*record) bool) (found []*record, current bool) {
 func (p *pods) missing(uid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r, ok := p.byUID[uid]; ok {
-		p.removeLocked(r)
-		return
-	}
+	last := cmp.Or(p.byUID[uid], p.early[uid])
 	for t := range p.tickets[uid] {
-		p.removeLocked(t.last)
-		return
+		last = cmp.Or(last, t.last)
+	}
+	if last != nil {
+		p.removeLocked(last)
 	}
 }

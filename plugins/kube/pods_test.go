@@ -42,6 +42,31 @@ func TestPods(t *testing.T) {
 	}
 }
 
+// What is put while the first list is under way is newer than what that shows.
+func TestPodsPutDuringTheFirstList(t *testing.T) {
+	p := newPods()
+	p.put(rec("before", "5"))
+	p.listing()
+	p.put(rec("a", "30"))
+	p.put(rec("a", "29")) // an answer that comes late
+	p.put(rec("made", "31"))
+	p.put(rec("gone", "32"))
+	p.missing("gone")
+	p.remove(rec("removed", "33"))
+	p.replace([]*record{rec("a", "10"), rec("b", "11"), rec("removed", "12")}, "20")
+	p.setWell(true)
+	for uid, want := range map[string]string{"a": "30", "b": "11", "made": "31"} {
+		if r, _ := p.get(uid); r == nil || r.version != want {
+			t.Errorf("%s is %+v, want version %s", uid, r, want)
+		}
+	}
+	for _, uid := range []string{"before", "gone", "removed"} {
+		if r, _ := p.get(uid); r != nil {
+			t.Errorf("%s is %+v", uid, r)
+		}
+	}
+}
+
 // Who waits without a watch, or before its first list, learns of a pod that is
 // gone, too.
 func TestPodsMissing(t *testing.T) {
@@ -51,6 +76,14 @@ func TestPodsMissing(t *testing.T) {
 	p.missing("a")
 	<-ticket.look
 	if r, gone := ticket.now(); !gone || r.version != "10" {
+		t.Errorf("gone %v, last %+v", gone, r)
+	}
+	// Nor is it told less because it knows more than the watch.
+	p.replace([]*record{rec("b", "11")}, "20")
+	ticket = p.join(rec("b", "12"))
+	defer ticket.leave()
+	p.missing("b")
+	if r, gone := ticket.now(); !gone || r.version != "12" {
 		t.Errorf("gone %v, last %+v", gone, r)
 	}
 }

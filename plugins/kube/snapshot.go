@@ -220,7 +220,9 @@ func hasBegun(c corev1.ContainerStatus) bool {
 	case "StartError", "ContainerCannotRun", "CreateContainerError", "CreateContainerConfigError", "RunContainerError":
 		return false
 	}
-	return t.Reason != reasonLost || !never(t.StartedAt) || strings.Contains(t.Message, "used to be Running")
+	// The kubelet makes up the end of a container that it cannot find; that it
+	// had one shows in the ID.
+	return t.Reason != reasonLost || c.ContainerID != "" || !never(t.StartedAt) || strings.Contains(t.Message, "used to be Running")
 }
 
 func startedAt(c corev1.ContainerStatus) time.Time {

@@ -86,6 +86,13 @@ func TestRecordOf(t *testing.T) {
 			s.Terminated.StartedAt, s.Terminated.Message = metav1.Time{}, "The container could not be located when the pod was deleted.  The container used to be Running"
 			p.Status.ContainerStatuses = job(s)
 		}, atom.Stopped, atom.Unknown, -1, reasonLost},
+		"lost while it was stopped": {func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.Reason, p.Annotations[labelStop] = corev1.PodFailed, "DeadlineExceeded", "{}"
+			s := terminated(137, reasonLost)
+			s.Terminated.StartedAt, s.Terminated.Message = metav1.Time{}, "The container could not be located when the pod was terminated"
+			p.Status.ContainerStatuses = job(s)
+			p.Status.ContainerStatuses[len(p.Status.ContainerStatuses)-1].ContainerID = "containerd://1"
+		}, atom.Stopped, atom.Unknown, -1, reasonLost},
 		"stopped by its deadline, clean": {func(p *corev1.Pod) {
 			p.Status.Phase, p.Status.Reason = corev1.PodFailed, "DeadlineExceeded"
 			p.Annotations[labelStop] = "{}"

@@ -121,6 +121,7 @@ func (w *watch) unwell(ctx context.Context, err error) {
 
 // list replaces what is known by what there is, page by page.
 func (w *watch) list(ctx context.Context) (version string, err error) {
+	w.pods.listing()
 	all, version, err := w.e.listPods(ctx, atom.Label)
 	if err != nil {
 		return "", err

@@ -1,0 +1,206 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// stay is ask for what outlives its plugin: a Wait or a stream of logs that
+// has begun. fn is called again with each next instance, for as long as the
+// backend has not failed; again says that it is not the first.
+func stay[T any](ctx context.Context, b *backend, fn func(ctx context.Context, i *instance, again bool) (T, error)) (T, error) {
+	i, err := b.instance(ctx)
+	for again := false; ; again = true {
+		var none T
+		if err != nil {
+			return none, err
+		}
+		v, failed := fn(ctx, i, again)
+		switch {
+		case failed == nil:
+			b.note(i, nil)
+			return v, nil
+		case ctx.Err() != nil:
+			return none, ended(ctx, failed)
+		case !lost(ctx, i, failed):
+			i.doubt(failed)
+			return none, failed
+		}
+		i, err = b.next(ctx)
+	}
+}
+
+// next is the instance after one that was lost. Other than instance it waits
+// for as long as the backend is backing off.
+func (b *backend) next(ctx context.Context) (*instance, error) {
+	for {
+		i, err := b.instance(ctx)
+		if err == nil || ctx.Err() != nil {
+			return i, err
+		}
+		wait, failed := b.retryIn()
+		if failed {
+			return nil, err
+		}
+		if err := b.sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// retryIn is when a launch may be tried again, or that the backend has failed.
+func (b *backend) retryIn() (wait time.Duration, failed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(time.Until(b.retryAt), 10*time.Millisecond), b.closed || b.state == Failed
+}
+
+// gone is the atom that a Wait was for and that no plugin knew any more when it
+// was asked again.
+func gone(native string) atom.Atom {
+	return atom.New(atom.Info{
+		ID: native, State: atom.Deleted, Result: atom.Unknown,
+		Message: "the atom was deleted while its backend's plugin was away, and nobody saw how it ended",
+	}, nil)
+}
+
+// lasting is the LogSource of a backend's logs that goes on with the next
+// instance where one is lost: after the last cursor, and without the bytes
+// that were given since.
+type lasting struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	b      *backend
+	req    atom.EngineLogsRequest // as the engine gets it
+
+	cursor string // of the last chunk that had one
+	past   int    // bytes given after it
+	skip   int    // bytes that come again, and were given
+
+	mu     sync.Mutex // guards what Close needs
+	inst   *instance
+	logs   *atom.LogReader
+	closed bool
+}
+
+// newLasting opens the logs that req describes, which is the engine's.
+func newLasting(ctx context.Context, b *backend, req atom.EngineLogsRequest) (*lasting, error) {
+	l := &lasting{b: b, req: req}
+	l.ctx, l.cancel = context.WithCancel(ctx)
+	_, err := ask(l.ctx, b, func(ctx context.Context, i *instance) (struct{}, error) {
+		if req.Stream != "" {
+			if err := can(ctx, b, i, atom.CapLogStreams); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, l.open(i)
+	})
+	if err != nil {
+		l.cancel()
+		return nil, err
+	}
+	return l, nil
+}
+
+// open asks an instance for what is still to come.
+func (l *lasting) open(i *instance) error {
+	req := l.req
+	req.Context = l.ctx
+	if l.cursor != "" {
+		req.Cursor = l.cursor
+	}
+	logs, err := i.engine.Logs(&req)
+	if err != nil {
+		return err
+	}
+	r := readerOf(logs)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errors.Join(atom.ErrLogsClosed, r.Close())
+	}
+	l.inst, l.logs, l.skip = i, r, l.past
+	return nil
+}
+
+// Next implements atom.LogSource.
+func (l *lasting) Next() (atom.LogChunk, error) {
+	for {
+		chunk, err := l.logs.Next()
+		if err == nil {
+			if chunk = l.take(chunk); len(chunk.Data) > 0 {
+				return chunk, nil
+			}
+			continue
+		}
+		if errors.Is(err, io.EOF) || l.ctx.Err() != nil || !l.resumable() || !lost(l.ctx, l.inst, err) {
+			return atom.LogChunk{}, err
+		}
+		if err := l.resume(); err != nil {
+			return atom.LogChunk{}, err
+		}
+	}
+}
+
+// resume goes on with the next instance.
+func (l *lasting) resume() error {
+	_ = l.logs.Close() // it has ended
+	i, err := l.b.next(l.ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		if err = l.open(i); err == nil || l.ctx.Err() != nil || !lost(l.ctx, i, err) {
+			return err
+		}
+		if i, err = l.b.next(l.ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// resumable reports whether asking again gives what is still to come: a Tail
+// is counted from an end that moves.
+func (l *lasting) resumable() bool {
+	return l.cursor != "" || l.req.Cursor != "" || l.past == 0 || l.req.Tail == 0
+}
+
+// take takes off what was given already, and notes where the rest ends.
+func (l *lasting) take(chunk atom.LogChunk) atom.LogChunk {
+	n := min(l.skip, len(chunk.Data))
+	l.skip -= n
+	chunk.Data = chunk.Data[n:]
+	if chunk.Cursor != "" {
+		l.cursor, l.past = chunk.Cursor, l.skip
+	} else {
+		l.past += len(chunk.Data)
+	}
+	return chunk
+}
+
+// Close implements atom.LogSource.
+func (l *lasting) Close() error {
+	l.cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	return l.logs.Close()
+}
+
+// waitFor is Wait at a backend.
+func waitFor(ctx context.Context, b *backend, r routed) (atom.Atom, error) {
+	return stay(ctx, b, func(ctx context.Context, i *instance, again bool) (atom.Atom, error) {
+		a, err := i.engine.Wait(&atom.EngineWaitRequest{ID: r.native, Owner: r.owner, Context: ctx})
+		if again && errdefs.IsNotFound(err) {
+			return gone(r.native), nil
+		}
+		return a, err
+	})
+}
