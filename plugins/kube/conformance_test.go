@@ -17,7 +17,6 @@ func examConfig() Config {
 }
 
 func TestConformance(t *testing.T) {
-	t.Parallel() // most of it is waiting, and TestFaults has a cluster of its own
 	s := newSpace(t)
 	s.Claim(t, "atomtest")
 	image := testenv.KubeImage(t)

@@ -30,8 +30,7 @@ import (
 
 // What may happen to a cluster happens to one that is this test's own.
 func TestFaults(t *testing.T) {
-	t.Parallel()
-	c := testenv.StartKube(t, testenv.ClusterOptions{LogMaxSize: "16Ki", LogMaxFiles: 2, NodeGrace: 20 * time.Second})
+	c := testenv.StartKube(t, testenv.ClusterOptions{LogMaxSize: "64Ki", LogMaxFiles: 2, NodeGrace: 20 * time.Second})
 	for _, f := range []struct {
 		name  string
 		fault func(*testing.T, *testenv.Cluster, space)
