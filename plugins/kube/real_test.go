@@ -71,7 +71,7 @@ func textOf(t testing.TB, r io.ReadCloser) string {
 	defer r.Close()
 	text, err := io.ReadAll(r)
 	if err != nil {
-		t.Errorf("reading the log, %q so far: %v", text, err)
+		t.Errorf("reading the log, after %d bytes that end with %q: %v", len(text), text[max(0, len(text)-100):], err)
 	}
 	return string(text)
 }
