@@ -59,6 +59,9 @@ type Settings interface {
 	// object of the schema's shape, absent attributes left out. Its error
 	// tells all that is wrong, with positions.
 	Decode(schema plugin.Schema) ([]byte, error)
+	// Equal reports whether other says the same, so that a plugin that was
+	// given this need not be given that.
+	Equal(other Settings) bool
 	// Explain adds positions to what the plugin itself found wrong: err is
 	// that of the plugin's Configure, with atom.FieldErrors naming paths
 	// into the config ("tls.ca", "registry_auth[0].server").

@@ -17,15 +17,17 @@ import (
 // *atom.OutcomeUnknown.
 func (e *Engine) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {
 	ctx := atom.ContextOr(req.Context)
-	r, err := e.request(req)
+	t, release := e.hold()
+	defer release()
+	r, err := t.request(req)
 	if err != nil {
 		return nil, opError("create", "", "", err)
 	}
-	c := creation{engine: e, request: r, given: r.Key != ""}
+	c := creation{engine: e, table: t, request: r, given: r.Key != ""}
 	if !c.given {
 		r.Key = atom.NewKey()
 	}
-	c.decision = decide(e.config.Rules, &e.config.Default, r, c.health, false)
+	c.decision = decide(t.config.Rules, &t.config.Default, r, c.health, false)
 	r.Rule = c.decision.Rule
 	if c.decision.Rejected != "" {
 		return nil, opError("create", "", "", c.decision.Err())
@@ -37,20 +39,22 @@ func (e *Engine) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {
 // rule made of it. It asks no backend and launches nothing. Its error says
 // that req is invalid; that the rules refuse it is in the Decision.
 func (e *Engine) Explain(ctx context.Context, req *atom.EngineCreateRequest) (Decision, error) {
-	r, err := e.request(req)
+	t, release := e.hold()
+	defer release()
+	r, err := t.request(req)
 	if err != nil {
 		return Decision{}, opError("explain", "", "", err)
 	}
-	return decide(e.config.Rules, &e.config.Default, r, e.health, true), ctx.Err()
+	return decide(t.config.Rules, &t.config.Default, r, t.health, true), ctx.Err()
 }
 
 // request is req as it goes to a backend, and nothing of it shared with the
 // caller.
-func (e *Engine) request(req *atom.EngineCreateRequest) (*atom.EngineCreateRequest, error) {
+func (t *table) request(req *atom.EngineCreateRequest) (*atom.EngineCreateRequest, error) {
 	r := *req
 	r.Command = slices.Clone(r.Command)
 	r.Spec = r.Spec.Clone()
-	owner, err := e.owner(r.Owner)
+	owner, err := t.owner(r.Owner)
 	if err != nil {
 		return nil, err
 	}
@@ -58,11 +62,10 @@ func (e *Engine) request(req *atom.EngineCreateRequest) (*atom.EngineCreateReque
 	return &r, r.Validate()
 }
 
-func (e *Engine) health(name string) Health { return e.byName[name].health() }
-
 // creation is one Create on its way.
 type creation struct {
 	engine   *Engine
+	table    *table
 	request  *atom.EngineCreateRequest
 	given    bool // the Key came from the caller
 	decision Decision
@@ -74,7 +77,7 @@ type creation struct {
 // health is what the decision is made by. A Key of the router's own making is
 // only for those who know what to do with one: nobody needs CapLookup for it.
 func (c *creation) health(name string) Health {
-	h := c.engine.health(name)
+	h := c.table.health(name)
 	if !c.given && h.Capabilities != nil {
 		h.Capabilities = append(slices.Clip(h.Capabilities), atom.CapLookup)
 	}
@@ -113,7 +116,7 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 			}
 			return nil, c.failure(walk)
 		}
-		b := c.engine.byName[next.Backend]
+		b := c.table.byName[next.Backend]
 		a, missing, cause, err := c.attempt(ctx, b)
 		switch {
 		case len(missing) > 0:
@@ -169,7 +172,7 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 	case len(missing) > 0:
 		return nil, missing, "", nil
 	}
-	if err := b.room.take(ctx, c.count(b)); err != nil {
+	if err := b.room.take(ctx, b.conf.MaxAtoms, c.count(b)); err != nil {
 		var full *fullError
 		if errors.As(err, &full) {
 			return nil, nil, Full, err

@@ -3,11 +3,7 @@ package router
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
-
-	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
 )
@@ -24,15 +20,21 @@ import (
 // All methods may be called from any number of goroutines. After Close they
 // return Unavailable.
 type Engine struct {
-	config   Config
-	options  Options
-	backends []*backend
-	byName   map[string]*backend // aliases too
+	options Options
+	// reloading holds one token: one Reload at a time.
+	reloading chan struct{}
+	// replaced tells the janitor of a Reload.
+	replaced chan struct{}
 
-	close sync.Once
-	life  context.Context
-	end   context.CancelFunc
-	wg    sync.WaitGroup // the janitor
+	life context.Context
+	end  context.CancelFunc
+	wg   sync.WaitGroup // the janitor, and backends that are being closed
+
+	mu      sync.Mutex // guards what follows, and what supervisors say it does
+	closed  bool
+	now     *table
+	leaving []*backend      // that a Reload took out, while they are held
+	left    map[string]bool // their names and aliases, for ever
 }
 
 var (
@@ -49,35 +51,15 @@ func New(ctx context.Context, config Config, options Options) (*Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	options = options.withDefaults()
-	var wrong []error
-	for _, p := range config.Check() {
-		if p.Severity == SeverityError {
-			wrong = append(wrong, errors.New(p.String()))
-		} else {
-			options.Logger.Warn("router config", "problem", p.String())
-		}
+	e := &Engine{
+		options: options.withDefaults(), reloading: make(chan struct{}, 1), replaced: make(chan struct{}, 1),
+		left: make(map[string]bool),
 	}
-	if len(wrong) > 0 {
-		return nil, atom.Errorf(errdefs.ErrInvalidArgument, "router config: %w", errors.Join(wrong...))
+	var err error
+	if e.now, _, err = newTable(config, e.options, nil); err != nil {
+		return nil, err
 	}
-	config.Rules = prepared(config.Rules)
-	e := &Engine{config: config, options: options, byName: make(map[string]*backend)}
 	e.life, e.end = context.WithCancel(context.Background())
-	l := &launcher{dirs: config.PluginDirs, builtin: e.options.Builtin, timeout: e.options.StartTimeout}
-	for _, conf := range config.Backends {
-		log := e.options.Logger.Named(conf.Name)
-		b := newBackend(conf, log, e.options.StartTimeout, func(ctx context.Context) (*instance, error) {
-			if conf.Engine != nil {
-				return inProcess(conf.Engine), nil
-			}
-			return l.start(ctx, conf, log)
-		})
-		e.backends = append(e.backends, b)
-		for _, name := range append([]string{conf.Name}, conf.Aliases...) {
-			e.byName[name] = b
-		}
-	}
 	if !e.options.NoJanitor {
 		e.wg.Go(e.clean)
 	}
@@ -89,8 +71,12 @@ func New(ctx context.Context, config Config, options Options) (*Engine, error) {
 // goroutines of the router have ended, which is bounded, and may be called
 // more than once. Engines given in Backend.Engine stay open.
 func (e *Engine) Close() error {
-	e.close.Do(e.end)
-	each(e.backends, func(_ int, b *backend) { b.close() })
+	e.mu.Lock()
+	e.closed = true
+	all := append(e.now.backends[:len(e.now.backends):len(e.now.backends)], e.leaving...)
+	e.mu.Unlock()
+	e.end()
+	each(all, func(_ int, b *backend) { b.close() })
 	e.wg.Wait()
 	return nil
 }
@@ -100,47 +86,12 @@ func (e *Engine) Close() error {
 // joins one *atom.OpError for each backend that did not get ready, in the
 // config's order; what settings are wrong is in it as Settings told it.
 func (e *Engine) Validate(ctx context.Context) error {
-	errs := make([]error, len(e.backends))
-	each(e.backends, func(n int, b *backend) {
+	t, release := e.hold()
+	defer release()
+	errs := make([]error, len(t.backends))
+	each(t.backends, func(n int, b *backend) {
 		_, err := b.instance(ctx)
 		errs[n] = opError("start", b.conf.Name, "", err)
 	})
 	return errors.Join(errs...)
-}
-
-// find returns the backend of a name or alias.
-func (e *Engine) find(name string) (*backend, error) {
-	b, ok := e.byName[name]
-	if !ok {
-		return nil, e.noBackend(name)
-	}
-	return b, nil
-}
-
-// named returns the backends of these names, all where there are none.
-func (e *Engine) named(names []string) ([]*backend, error) {
-	if len(names) == 0 {
-		return e.backends, nil
-	}
-	var bs []*backend
-	for _, name := range names {
-		b, err := e.find(name)
-		if err != nil {
-			return nil, err
-		}
-		bs = append(bs, b)
-	}
-	return bs, nil
-}
-
-func (e *Engine) noBackend(name string) error {
-	var known []string
-	for _, b := range e.backends {
-		known = append(known, b.conf.Name)
-	}
-	hint := "the backends are " + strings.Join(known, ", ")
-	if near := Nearest(name, known); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return atom.Errorf(errdefs.ErrNotFound, "there is no backend %s; %s", quote(name), hint)
 }

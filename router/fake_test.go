@@ -35,6 +35,8 @@ type fake struct {
 	logs   func(*atom.EngineLogsRequest) (io.ReadCloser, error)
 
 	seen []*atom.EngineCreateRequest
+	// stopped is closed and replaced with every Stop.
+	stopped chan struct{}
 }
 
 func everything() atom.Capabilities {
@@ -181,8 +183,27 @@ func (f *fake) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 
 func (f *fake) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	f.call("wait")
-	<-atom.ContextOr(r.Context).Done()
-	return nil, r.Context.Err()
+	for {
+		f.mu.Lock()
+		if f.stopped == nil {
+			f.stopped = make(chan struct{})
+		}
+		a, err := f.find(r.ID, r.Owner)
+		stopped := f.stopped
+		if err != nil || a.State.Done() {
+			f.mu.Unlock()
+			if err != nil {
+				return nil, err
+			}
+			return atom.New(*a, f), nil
+		}
+		f.mu.Unlock()
+		select {
+		case <-stopped:
+		case <-atom.ContextOr(r.Context).Done():
+			return nil, r.Context.Err()
+		}
+	}
 }
 
 func (f *fake) Stop(r *atom.EngineStopRequest) error {
@@ -194,6 +215,10 @@ func (f *fake) Stop(r *atom.EngineStopRequest) error {
 		return err
 	}
 	a.State, a.StoppedAt = atom.Stopped, time.Now()
+	if f.stopped != nil {
+		close(f.stopped)
+		f.stopped = nil
+	}
 	return nil
 }
 

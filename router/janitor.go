@@ -16,37 +16,58 @@ const (
 	// Sweeps come at a quarter of the shortest retention, between these.
 	sweepOften  = time.Second
 	sweepSeldom = 5 * time.Minute
+	// The first one comes soon: routers that live shortly sweep too.
+	sweepFirst = time.Minute
 )
 
 // clean is the janitor: it removes what Backend.Retention no longer keeps, and
 // what crashed Creates left half-made, until the router is closed. It wakes no
 // plugin for the sake of half-made atoms alone.
 func (e *Engine) clean() {
+	for first := true; ; first = false {
+		every := e.sweepEvery()
+		if first {
+			every = min(every, sweepFirst)
+		}
+		timer := time.NewTimer(every)
+		select {
+		case <-e.life.Done():
+			timer.Stop()
+			return
+		case <-e.replaced:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		e.sweepAll()
+	}
+}
+
+func (e *Engine) sweepEvery() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	every := sweepSeldom
-	for _, b := range e.backends {
+	for _, b := range e.now.backends {
 		if r := b.conf.Retention; r > 0 {
 			every = min(every, max(r/4, sweepOften))
 		}
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.life.Done():
-			return
-		case <-tick.C:
-			each(e.backends, func(_ int, b *backend) {
-				if b.conf.Retention > 0 || b.current.Load() != nil {
-					e.sweep(e.life, b)
-				}
-			})
-		}
-	}
+	return every
 }
 
-// sweep clears one backend once. Several routers may sweep the same one.
-func (e *Engine) sweep(ctx context.Context, b *backend) {
-	owner := atom.OwnerOr(e.config.Owner)
+func (e *Engine) sweepAll() {
+	t, release := e.hold()
+	defer release()
+	each(t.backends, func(_ int, b *backend) {
+		if b.conf.Retention > 0 || b.current.Load() != nil {
+			e.sweep(e.life, b, atom.OwnerOr(t.config.Owner))
+		}
+	})
+}
+
+// sweep clears one backend of an owner's atoms once. Several routers may sweep
+// the same one.
+func (e *Engine) sweep(ctx context.Context, b *backend, owner string) {
 	atoms, err := e.listOne(ctx, b, &atom.EngineListRequest{Owner: owner})
 	if err != nil {
 		b.log.Debug("the janitor cannot list", "error", err)

@@ -43,7 +43,8 @@ func TestJanitor(t *testing.T) {
 			after time.Duration
 			want  []string
 		}{
-			{time.Minute, []string{"old", "never-started", "later", "runs", "half-made", "just-made"}},
+			{30 * time.Second, []string{"old", "never-started", "later", "runs", "half-made", "just-made"}},
+			{time.Minute, []string{"never-started", "later", "runs", "half-made", "just-made"}},
 			{6 * time.Minute, []string{"never-started", "later", "runs", "just-made"}},
 			{16 * time.Minute, []string{"runs"}},
 		} {

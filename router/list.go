@@ -41,22 +41,24 @@ func (e *PartialError) Unwrap() []error {
 // time it returns the atoms of the others and an error that holds a
 // *PartialError.
 func (e *Engine) List(req *atom.EngineListRequest) ([]atom.Atom, error) {
-	return e.list(req, e.backends)
+	return e.ListBackends(req)
 }
 
 // ListBackends is List restricted to some backends; a name that the config
 // does not know is NotFound. Without names it is List.
 func (e *Engine) ListBackends(req *atom.EngineListRequest, names ...string) ([]atom.Atom, error) {
-	bs, err := e.named(names)
+	t, release := e.hold()
+	defer release()
+	bs, err := t.named(names)
 	if err != nil {
 		return nil, opError("list", "", "", err)
 	}
-	return e.list(req, bs)
+	return e.list(req, t, bs)
 }
 
-func (e *Engine) list(req *atom.EngineListRequest, bs []*backend) ([]atom.Atom, error) {
+func (e *Engine) list(req *atom.EngineListRequest, t *table, bs []*backend) ([]atom.Atom, error) {
 	ctx := atom.ContextOr(req.Context)
-	owner, err := e.owner(req.Owner)
+	owner, err := t.owner(req.Owner)
 	if err != nil {
 		return nil, opError("list", "", "", err)
 	}

@@ -12,17 +12,24 @@ import (
 type prefixed struct {
 	logs        atom.LogSource
 	backend, id string
+	release     func() // the backend
 }
 
 func (p *prefixed) Next() (atom.LogChunk, error) {
 	chunk, err := p.logs.Next()
+	if err != nil {
+		p.release()
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = opError("logs", p.backend, p.id, err)
 	}
 	return chunk, err
 }
 
-func (p *prefixed) Close() error { return p.logs.Close() }
+func (p *prefixed) Close() error {
+	defer p.release()
+	return p.logs.Close()
+}
 
 // plainSource makes chunks of a reader that has only bytes: one of an engine
 // in this process that knows nothing of LogReader.

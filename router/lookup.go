@@ -15,7 +15,9 @@ import (
 // NotFound when all of them answered that they have no such atom, and
 // Unavailable when some did not answer.
 func (e *Engine) Lookup(req *atom.EngineLookupRequest) (atom.Atom, error) {
-	owner, err := e.owner(req.Owner)
+	t, release := e.hold()
+	defer release()
+	owner, err := t.owner(req.Owner)
 	if err == nil {
 		err = atom.ValidateKey(req.Key)
 	}
@@ -26,7 +28,7 @@ func (e *Engine) Lookup(req *atom.EngineLookupRequest) (atom.Atom, error) {
 		return nil, opError("lookup", "", "", err)
 	}
 	ctx := atom.ContextOr(req.Context)
-	b, a, err := e.search(ctx, e.backends, owner, req.Key)
+	b, a, err := e.search(ctx, t.backends, owner, req.Key)
 	switch {
 	case err != nil:
 		return nil, opError("lookup", "", "", err)
@@ -106,7 +108,7 @@ func (e *Engine) lookupOne(ctx context.Context, b *backend, owner, key string) (
 func (c *creation) holder(ctx context.Context) (*backend, error) {
 	var bs []*backend
 	for _, candidate := range c.decision.Candidates {
-		if b := c.engine.byName[candidate.Backend]; !slices.Contains(bs, b) {
+		if b := c.table.byName[candidate.Backend]; !slices.Contains(bs, b) {
 			bs = append(bs, b)
 		}
 	}

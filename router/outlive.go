@@ -39,27 +39,27 @@ func stay[T any](ctx context.Context, b *backend, fn func(ctx context.Context, i
 
 // next is the instance after one that was lost. Other than instance it waits
 // for as long as the backend is backing off.
-func (b *backend) next(ctx context.Context) (*instance, error) {
+func (s *supervisor) next(ctx context.Context) (*instance, error) {
 	for {
-		i, err := b.instance(ctx)
+		i, err := s.instance(ctx)
 		if err == nil || ctx.Err() != nil {
 			return i, err
 		}
-		wait, failed := b.retryIn()
+		wait, failed := s.retryIn()
 		if failed {
 			return nil, err
 		}
-		if err := b.sleep(ctx, wait); err != nil {
+		if err := s.sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // retryIn is when a launch may be tried again, or that the backend has failed.
-func (b *backend) retryIn() (wait time.Duration, failed bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return max(time.Until(b.retryAt), 10*time.Millisecond), b.closed || b.state == Failed
+func (s *supervisor) retryIn() (wait time.Duration, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(time.Until(s.retryAt), 10*time.Millisecond), s.closed || s.state == Failed
 }
 
 // gone is the atom that a Wait was for and that no plugin knew any more when it

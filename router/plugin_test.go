@@ -27,6 +27,8 @@ func (f fixed) Decode(s plugin.Schema) ([]byte, error) {
 	return []byte(f), nil
 }
 
+func (f fixed) Equal(other Settings) bool { return f == other }
+
 func (f fixed) Explain(err error) error { return fmt.Errorf("fleet.hcl:4: %w", err) }
 
 // process returns a router with a plugin process of that kind as backend "a",

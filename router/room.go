@@ -20,8 +20,6 @@ const countKept = time.Second
 // router. Other routers' Creates are seen once they are listed, so the limit
 // is soft between them.
 type room struct {
-	most int // 0 is no limit
-
 	counting chan struct{} // holds one token: one List at a time
 
 	mu      sync.Mutex
@@ -31,7 +29,7 @@ type room struct {
 	pending int       // Creates under way
 }
 
-func newRoom(most int) *room { return &room{most: most, counting: make(chan struct{}, 1)} }
+func newRoom() *room { return &room{counting: make(chan struct{}, 1)} }
 
 // fullError says that a backend has no room.
 type fullError struct{ have, most int }
@@ -39,12 +37,13 @@ type fullError struct{ have, most int }
 func (e *fullError) Error() string { return fmt.Sprintf("full: %d of %d atoms", e.have, e.most) }
 func (e *fullError) Unwrap() error { return errdefs.ErrResourceExhausted }
 
-// take reserves room for one atom; every nil is followed by one give. count
+// take reserves room for one atom where no more than most may be; 0 is no
+// limit. Every nil is followed by one give. count
 // asks the backend how many there are. An error that is no *fullError is
 // ctx's: where the count cannot be had for another reason, the Create that
 // follows will tell.
-func (r *room) take(ctx context.Context, count func(context.Context) (int, error)) error {
-	if r.most == 0 || r.reserve(true) == nil {
+func (r *room) take(ctx context.Context, most int, count func(context.Context) (int, error)) error {
+	if r.reserve(most, true) == nil {
 		return nil
 	}
 	select {
@@ -53,7 +52,7 @@ func (r *room) take(ctx context.Context, count func(context.Context) (int, error
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if r.reserve(true) == nil { // somebody counted meanwhile
+	if r.reserve(most, true) == nil { // somebody counted meanwhile
 		return nil
 	}
 	began := time.Now()
@@ -70,17 +69,17 @@ func (r *room) take(ctx context.Context, count func(context.Context) (int, error
 	r.mu.Lock()
 	r.counted, r.at, r.added = n, began, 0
 	r.mu.Unlock()
-	return r.reserve(false)
+	return r.reserve(most, false)
 }
 
 // reserve takes room by the last count, which must be a recent one if recent
 // is set.
-func (r *room) reserve(recent bool) error {
+func (r *room) reserve(most int, recent bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have := r.counted + r.added + r.pending
-	if have >= r.most || recent && time.Since(r.at) > countKept {
-		return &fullError{have: have, most: r.most}
+	if most > 0 && (have >= most || recent && time.Since(r.at) > countKept) {
+		return &fullError{have: have, most: most}
 	}
 	r.pending++
 	return nil
@@ -88,9 +87,6 @@ func (r *room) reserve(recent bool) error {
 
 // give ends a reservation; made says that it became an atom.
 func (r *room) give(made bool) {
-	if r.most == 0 {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pending--

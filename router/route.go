@@ -15,6 +15,7 @@ func (e *Engine) Get(req *atom.EngineGetRequest) (atom.Atom, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.release()
 	a, err := ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (atom.Atom, error) {
 		ctx, cancel := context.WithTimeout(ctx, e.options.AskTimeout)
 		defer cancel()
@@ -32,6 +33,7 @@ func (e *Engine) Wait(req *atom.EngineWaitRequest) (atom.Atom, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.release()
 	a, err := waitFor(atom.ContextOr(req.Context), b, r)
 	return e.adopt("wait", b, req.ID, a, err)
 }
@@ -42,6 +44,7 @@ func (e *Engine) Stop(req *atom.EngineStopRequest) error {
 	if err != nil {
 		return err
 	}
+	defer r.release()
 	_, err = ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (struct{}, error) {
 		s := *req
 		s.ID, s.Owner, s.Context = r.native, r.owner, ctx
@@ -57,6 +60,7 @@ func (e *Engine) Delete(req *atom.EngineDeleteRequest) error {
 	if err != nil {
 		return err
 	}
+	defer r.release()
 	asked := 0
 	_, err = ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (struct{}, error) {
 		d, ok := i.engine.(atom.Deleter)
@@ -84,37 +88,35 @@ func (e *Engine) Logs(req *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	theirs.ID, theirs.Owner = r.native, r.owner
 	logs, err := newLasting(atom.ContextOr(req.Context), b, theirs)
 	if err != nil {
+		r.release()
 		return nil, opError("logs", b.conf.Name, req.ID, err)
 	}
-	return atom.NewLogReader(&prefixed{logs: logs, backend: b.conf.Name, id: req.ID}, req.Timestamps), nil
+	return atom.NewLogReader(&prefixed{logs: logs, backend: b.conf.Name, id: req.ID, release: r.release}, req.Timestamps), nil
 }
 
-// routed is what a backend is asked about.
-type routed struct{ native, owner string }
+// routed is what a backend is asked about. release ends the hold on it.
+type routed struct {
+	native, owner string
+	release       func()
+}
 
-// route finds the backend that an ID names. Its errors carry the prefix.
+// route finds the backend that an ID names, and holds it. Its errors carry the
+// prefix.
 func (e *Engine) route(op, id, owner string) (*backend, routed, error) {
 	name, native, err := splitID(id)
 	if err != nil {
 		return nil, routed{}, opError(op, "", "", err) // without the malformed ID
 	}
-	b, err := e.find(name)
+	t, b, release, err := e.holdOne(name)
 	if err != nil {
 		return nil, routed{}, opError(op, "", id, err)
 	}
-	owner, err = e.owner(owner)
+	owner, err = t.owner(owner)
 	if err != nil {
+		release()
 		return nil, routed{}, opError(op, b.conf.Name, id, err)
 	}
-	return b, routed{native: native, owner: owner}, nil
-}
-
-// owner is whose atoms a request means.
-func (e *Engine) owner(asked string) (string, error) {
-	if asked == "" {
-		return atom.OwnerOr(e.config.Owner), nil
-	}
-	return asked, atom.ValidateOwner(asked)
+	return b, routed{native, owner, release}, nil
 }
 
 // adopt makes a backend's atom the router's, and its error prefixed. id is

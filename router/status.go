@@ -30,11 +30,19 @@ type BackendStatus struct {
 }
 
 // Backends tells how the backends do as far as is known, in the config's
-// order. It asks none of them and launches nothing.
+// order and then those that a Reload took out and that are still in use. It
+// asks none of them and launches nothing.
 func (e *Engine) Backends() []BackendStatus {
-	all := make([]BackendStatus, len(e.backends))
-	for n, b := range e.backends {
-		all[n] = b.status()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []BackendStatus
+	for _, b := range e.now.backends {
+		all = append(all, b.status())
+	}
+	for _, b := range e.leaving {
+		s := b.status()
+		s.State, s.Since = Draining, b.leftAt
+		all = append(all, s)
 	}
 	return all
 }
@@ -45,39 +53,16 @@ func (e *Engine) Backends() []BackendStatus {
 // error but its state. It takes no longer than the slowest backend's start
 // and answer.
 func (e *Engine) ProbeBackends(ctx context.Context, names ...string) ([]BackendStatus, error) {
-	bs, err := e.named(names)
+	t, release := e.hold()
+	defer release()
+	bs, err := t.named(names)
 	if err != nil {
 		return nil, opError("probe", "", "", err)
 	}
 	all := make([]BackendStatus, len(bs))
 	each(bs, func(n int, b *backend) {
-		if i, err := b.instance(ctx); err == nil {
-			_, err := i.probe(ctx)
-			if ctx.Err() == nil {
-				b.note(i, err)
-			}
-		}
+		_ = answers(ctx, b) // the status tells
 		all[n] = b.status()
 	})
 	return all, ctx.Err()
-}
-
-func (b *backend) status() BackendStatus {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := BackendStatus{
-		Name: b.conf.Name, Plugin: b.conf.Plugin, State: b.state, Since: b.since,
-		Restarts: max(b.launches-1, 0), LastError: b.lastErr,
-		MaxAtoms: b.conf.MaxAtoms, Drain: b.conf.Drain, Retention: b.conf.Retention,
-	}
-	if b.conf.Engine != nil {
-		s.Plugin = ""
-	}
-	if i := b.current.Load(); i != nil {
-		s.Version = i.version
-		if p := i.probed.Load(); p != nil {
-			s.Capabilities = p.can
-		}
-	}
-	return s
 }

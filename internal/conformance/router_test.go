@@ -5,6 +5,7 @@ package conformance
 import (
 	"encoding/json"
 	"os"
+	"reflect"
 	"testing"
 
 	"github.com/atom-router/atom-router/atom"
@@ -18,6 +19,7 @@ type settings map[string]any
 
 func (s settings) Decode(plugin.Schema) ([]byte, error) { return json.Marshal(s) }
 func (s settings) Explain(err error) error              { return err }
+func (s settings) Equal(other router.Settings) bool     { return reflect.DeepEqual(s, other) }
 
 // label is what the harness picks the backend with.
 const label = "backend"

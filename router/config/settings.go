@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -49,6 +50,29 @@ func (s *settings) Decode(schema plugin.Schema) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(object)
+}
+
+// Equal implements router.Settings: the same attributes and blocks with the
+// same values, however they are written.
+func (s *settings) Equal(other router.Settings) bool {
+	o, ok := other.(*settings)
+	return ok && sameBody(s.body, o.body)
+}
+
+func sameBody(a, b *hclsyntax.Body) bool {
+	return maps.EqualFunc(a.Attributes, b.Attributes, sameAttribute) && slices.EqualFunc(a.Blocks, b.Blocks, sameBlock)
+}
+
+func sameBlock(a, b *hclsyntax.Block) bool {
+	return a.Type == b.Type && slices.Equal(a.Labels, b.Labels) && sameBody(a.Body, b.Body)
+}
+
+// sameAttribute compares values. What has none is like nothing.
+func sameAttribute(a, b *hclsyntax.Attribute) bool {
+	ctx := &hcl.EvalContext{Functions: functions()}
+	x, xdiags := a.Expr.Value(ctx)
+	y, ydiags := b.Expr.Value(ctx)
+	return !xdiags.HasErrors() && !ydiags.HasErrors() && x.RawEquals(y)
 }
 
 // Explain implements router.Settings. Where err holds no *atom.FieldError it

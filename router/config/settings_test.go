@@ -189,3 +189,27 @@ func TestExplain(t *testing.T) {
 		t.Errorf("nil became %v", got)
 	}
 }
+
+func TestSettingsEqual(t *testing.T) {
+	t.Setenv("ATOM_TEST_HOST", "h")
+	same := `config {
+  host = "h"
+  tls { ca = "x" }
+}
+`
+	for text, want := range map[string]bool{
+		same: true,
+		"config { # a comment\n  tls {\n    ca = \"x\"\n  }\n  host = getenv(\"ATOM_TEST_HOST\")\n}": true,
+		"config {\n  host = \"other\"\n  tls { ca = \"x\" }\n}":                                      false,
+		"config {\n  host = \"h\"\n}":                                                                false,
+		"config {\n  host = \"h\"\n  tls { ca = \"y\" }\n}":                                          false,
+		"config {\n  host = \"h\"\n  tls { ca = \"x\" }\n  tls { ca = \"x\" }\n}":                    false,
+		"config {\n  host = \"h\"\n  port = 1\n  tls { ca = \"x\" }\n}":                              false,
+		"": false,
+	} {
+		a, b := settingsOf(t, "a.hcl", same), settingsOf(t, "b.hcl", strings.TrimSuffix(text, "\n")+"\n")
+		if a.Equal(b) != want || b.Equal(a) != want {
+			t.Errorf("%s\nis equal: %v, want %v", text, !want, want)
+		}
+	}
+}

@@ -65,9 +65,7 @@ func (p *plug) kill() { close(p.live) }
 func plugged(t *testing.T, p *plug, more ...atom.Engine) *Engine {
 	t.Helper()
 	e := newEngine(t, Config{Backends: backends(append([]atom.Engine{p.engine}, more...)...), Default: Rule{Tiers: tiers("a")}})
-	old := e.backends[0]
-	e.backends[0] = newBackend(old.conf, hclog.NewNullLogger(), e.options.StartTimeout, p.start)
-	e.byName["a"] = e.backends[0]
+	e.now.backends[0].supervisor = newSupervisor(hclog.NewNullLogger(), e.options.StartTimeout, p.start)
 	return e
 }
 
@@ -206,7 +204,7 @@ func TestCreateAtDyingPlugin(t *testing.T) {
 				p := &plug{engine: f}
 				e := plugged(t, p, spare)
 				defer e.Close()
-				e.config.Default.Tiers = tiers("a", "b")
+				e.now.config.Default.Tiers = tiers("a", "b")
 				die := func(*atom.EngineCreateRequest) error {
 					if p.starts > 1 || f.asked("create") > 1 {
 						return nil
@@ -286,7 +284,7 @@ func TestBrokenConfig(t *testing.T) {
 		if s := e.Backends()[0]; s.State != Failed {
 			t.Errorf("state %v", s.State)
 		}
-		e.config.Default.Tiers = tiers("a", "b")
+		e.now.config.Default.Tiers = tiers("a", "b")
 		if a, err := e.Create(&atom.EngineCreateRequest{Image: "x"}); err != nil || !strings.HasPrefix(a.ID(), "b:") {
 			t.Errorf("the others serve: %v, %v", a, err)
 		}

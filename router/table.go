@@ -1,0 +1,139 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// table is what one config makes: the backends there are, and the rules that
+// lead to them. It does not change; a reload replaces it.
+type table struct {
+	config   Config
+	backends []*backend
+	byName   map[string]*backend // aliases too
+}
+
+// newTable checks config and makes a table of it. Backends that old has and
+// that config does not change go on as they are; fresh are the others, which
+// nobody has started yet. old may be nil.
+func newTable(config Config, o Options, old *table) (t *table, fresh []*backend, err error) {
+	var wrong []error
+	for _, p := range config.Check() {
+		if p.Severity == SeverityError {
+			wrong = append(wrong, errors.New(p.String()))
+		} else {
+			o.Logger.Warn("router config", "problem", p.String())
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, nil, atom.Errorf(errdefs.ErrInvalidArgument, "router config: %w", errors.Join(wrong...))
+	}
+	config.Rules = prepared(config.Rules)
+	t = &table{config: config, byName: make(map[string]*backend)}
+	l := &launcher{dirs: config.PluginDirs, builtin: o.Builtin, timeout: o.StartTimeout}
+	for _, conf := range config.Backends {
+		b := &backend{conf: conf}
+		if was := old.served(conf, l); was != nil {
+			b.supervisor, b.room = was.supervisor, was.room
+		} else {
+			log := o.Logger.Named(conf.Name)
+			b.room = newRoom()
+			b.supervisor = newSupervisor(log, o.StartTimeout, func(ctx context.Context) (*instance, error) {
+				if conf.Engine != nil {
+					return inProcess(conf.Engine), nil
+				}
+				return l.start(ctx, conf, log)
+			})
+			fresh = append(fresh, b)
+		}
+		t.backends = append(t.backends, b)
+		for _, name := range append([]string{conf.Name}, conf.Aliases...) {
+			t.byName[name] = b
+		}
+	}
+	return t, fresh, nil
+}
+
+// served returns the backend of t that is started and configured as conf
+// says, which l would start; nil where there is none.
+func (t *table) served(conf Backend, l *launcher) *backend {
+	if t == nil {
+		return nil
+	}
+	was := t.byName[conf.Name]
+	if was == nil || was.conf.Name != conf.Name {
+		return nil
+	}
+	if conf.Engine != nil || was.conf.Engine != nil {
+		if sameEngine(conf.Engine, was.conf.Engine) {
+			return was
+		}
+		return nil
+	}
+	// What cannot be found is looked for again with every launch.
+	command, _ := FindPlugin(conf.Plugin, l.dirs, l.builtin)
+	before, _ := FindPlugin(was.conf.Plugin, t.config.PluginDirs, l.builtin)
+	if conf.Plugin == was.conf.Plugin && conf.SHA256 == was.conf.SHA256 &&
+		slices.Equal(command, before) && slices.Equal(conf.Env, was.conf.Env) &&
+		sameSettings(conf.Settings, was.conf.Settings) {
+		return was
+	}
+	return nil
+}
+
+func sameEngine(a, b atom.Engine) bool {
+	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+}
+
+func sameSettings(a, b Settings) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return a.Equal(b)
+}
+
+// named returns the backends of these names, all where there are none.
+func (t *table) named(names []string) ([]*backend, error) {
+	if len(names) == 0 {
+		return t.backends, nil
+	}
+	var bs []*backend
+	for _, name := range names {
+		b, ok := t.byName[name]
+		if !ok {
+			return nil, t.noBackend(name)
+		}
+		bs = append(bs, b)
+	}
+	return bs, nil
+}
+
+func (t *table) noBackend(name string) error {
+	var known []string
+	for _, b := range t.backends {
+		known = append(known, b.conf.Name)
+	}
+	hint := "the backends are " + strings.Join(known, ", ")
+	if near := Nearest(name, known); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return atom.Errorf(errdefs.ErrNotFound, "there is no backend %s; %s", quote(name), hint)
+}
+
+// owner is whose atoms a request means.
+func (t *table) owner(asked string) (string, error) {
+	if asked == "" {
+		return atom.OwnerOr(t.config.Owner), nil
+	}
+	return asked, atom.ValidateOwner(asked)
+}
+
+func (t *table) health(name string) Health { return t.byName[name].health() }
