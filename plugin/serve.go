@@ -88,6 +88,7 @@ func Serve[C any](p Plugin[C]) {
 	go func() { // ends with the process
 		io.Copy(io.Discard, os.Stdin)
 		author.close()
+		endOwnGroup() // what an engine started ends with it, as where the host ends the plugin
 		os.Exit(0)
 	}()
 	goplugin.Serve(&goplugin.ServeConfig{

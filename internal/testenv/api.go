@@ -58,3 +58,21 @@ func loadImage(ctx context.Context, socket string, archive io.Reader) error {
 	}
 	return err
 }
+
+// getDocker returns what the daemon answers to a GET.
+func getDocker(ctx context.Context, socket, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client(socket).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s: %s", path, resp.Status, text)
+	}
+	return text, err
+}

@@ -110,6 +110,11 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 // Kill kills a part with SIGKILL.
 func (c *Cluster) Kill(name string) error { return c.parts[name].kill() }
 
+// Signal sends a signal to a part.
+func (c *Cluster) Signal(name string, s os.Signal) error {
+	return c.parts[name].cmd.Process.Signal(s)
+}
+
 // Remove ends the cluster and its pods, and removes all that they left:
 // processes, mounts, files. It also does so for one that an earlier program
 // started in the same directories.

@@ -2,6 +2,8 @@ package testenv
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -100,6 +102,48 @@ func (d *Daemon) Kill() error {
 	err := d.cmd.Process.Kill()
 	<-d.ended
 	return err
+}
+
+// Signal sends a signal to the daemon, and not to its containers.
+func (d *Daemon) Signal(s os.Signal) error { return d.cmd.Process.Signal(s) }
+
+// Containers are the IDs of all containers that the daemon has.
+func (d *Daemon) Containers(ctx context.Context) ([]string, error) {
+	text, err := getDocker(ctx, d.socket(), "/containers/json?all=1")
+	if err != nil {
+		return nil, err
+	}
+	var list []struct{ ID string }
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, c := range list {
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
+}
+
+// Inspect is what the daemon says of a container, as JSON.
+func (d *Daemon) Inspect(ctx context.Context, container string) ([]byte, error) {
+	return getDocker(ctx, d.socket(), "/containers/"+container+"/json")
+}
+
+// Recorded is the output of a container as the daemon has recorded it, both
+// streams in one.
+func (d *Daemon) Recorded(ctx context.Context, container string) ([]byte, error) {
+	text, err := getDocker(ctx, d.socket(), "/containers/"+container+"/logs?stdout=1&stderr=1")
+	var out []byte
+	// Frames of one byte for the stream, three of nothing, and the length
+	// (https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach).
+	for err == nil && len(text) >= 8 {
+		n := 8 + int(binary.BigEndian.Uint32(text[4:8]))
+		if n > len(text) {
+			return nil, fmt.Errorf("a frame of %d bytes in the %d of container %s's log", n, len(text), container)
+		}
+		out, text = append(out, text[8:n]...), text[n:]
+	}
+	return out, err
 }
 
 func (d *Daemon) logTail() string {

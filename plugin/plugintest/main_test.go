@@ -105,7 +105,8 @@ var roles = map[string]func(){
 			os.Exit(1)
 		}
 		pid, err := p.Engine().Get(&atom.EngineGetRequest{ID: "pid"})
-		fmt.Println(pid.(atom.Namer).Name(), err)
+		grandchild, err2 := p.Engine().Get(&atom.EngineGetRequest{ID: "grandchild"})
+		fmt.Println(pid.(atom.Namer).Name(), grandchild.(atom.Namer).Name(), err, err2)
 		select {}
 	},
 }

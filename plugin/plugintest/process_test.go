@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -206,7 +207,7 @@ func TestGrandchildHoldsStderr(t *testing.T) {
 func TestHostKilled(t *testing.T) {
 	leftNothing(t)
 	host := exec.Command(self(t), "as-host")
-	host.Env = append(os.Environ(), "SELF="+self(t), "ROLE=as-plugin")
+	host.Env = append(os.Environ(), "SELF="+self(t), "ROLE=as-parent")
 	out, err := host.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -215,13 +216,13 @@ func TestHostKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	line, _ := bufio.NewReader(out).ReadString('\n')
-	pid, err := strconv.Atoi(strings.Fields(line + " ?")[0])
-	if err != nil {
+	var pid, child int
+	if _, err := fmt.Sscan(line, &pid, &child); err != nil || child == 0 {
 		t.Fatalf("the host said %q", line)
 	}
 	host.Process.Kill()
 	host.Wait()
-	if err := gone(pid, time.Second); err != nil {
+	if err := errors.Join(gone(pid, time.Second), gone(child, time.Second)); err != nil {
 		t.Error(err)
 	}
 	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "atomr-*"))

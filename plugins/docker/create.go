@@ -218,7 +218,10 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 		if err != nil {
 			return "", false, err
 		}
-		if c.State.Status == container.StateCreated && neverStarted(c.State) {
+		if startLost(c.State) {
+			return c.ID, true, nil // a second start would be a second run
+		}
+		if c.State.Status == container.StateCreated && startFailed(c.State) {
 			// A start that failed and was not tidied up: a new one may fare
 			// better, and says why if not.
 			p.tidy(c.ID, false)
@@ -236,7 +239,7 @@ func (p *placing) leaveToMaker(ctx context.Context, c container.InspectResponse)
 	defer deadline.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for c.State.Status == container.StateCreated && !neverStarted(c.State) {
+	for c.State.Status == container.StateCreated && !startFailed(c.State) {
 		select {
 		case <-p.wanted.Done():
 			return c, endOf(p.wanted)
@@ -282,6 +285,9 @@ func (p *placing) start(ctx context.Context, id string) error {
 		return &atom.OutcomeUnknown{Key: p.key, Err: fault}
 	case errdefs.IsNotFound(err) && strings.Contains(daemonText(err), "No such container"):
 		return fault
+	case hasProcess(daemonText(err)):
+		p.e.log.Warn("the daemon has lost sight of a container's process", "container", id, "error", fault)
+		return nil // what there is says so: see startLost
 	}
 	p.tidy(id, false)
 	return startFault(fault)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -57,6 +58,9 @@ func infoOf(c container.InspectResponse) atom.Info {
 	info.StoppedAt = parseTime(c.State.FinishedAt)
 	exit := exitOf(c.State)
 	info.ExitCode, info.Result, info.Message = exit.Code, exit.Result(), c.State.Error
+	if startLost(c.State) {
+		info.Message = "the Docker daemon died while it started the container and has lost sight of its process, which may run: " + c.State.Error
+	}
 	if info.Message == "" && info.Result == atom.ResourceFailure {
 		info.Message = "out of memory: killed by the kernel"
 		if c.HostConfig != nil && c.HostConfig.Memory > 0 {
@@ -71,7 +75,7 @@ func infoOf(c container.InspectResponse) atom.Info {
 func stateOf(s *container.State) atom.State {
 	switch s.Status {
 	case container.StateCreated:
-		if neverStarted(s) {
+		if startFailed(s) {
 			return atom.Stopped
 		}
 		return atom.Created
@@ -85,12 +89,30 @@ func stateOf(s *container.State) atom.State {
 	return atom.Invalid
 }
 
-func neverStarted(s *container.State) bool {
-	return parseTime(s.StartedAt).IsZero() && (s.Error != "" || s.ExitCode != 0)
+// startFailed reports whether a start was tried, and the daemon knows of no
+// process. A container that ended while its daemon was away may have no time
+// of its start either, and has run.
+func startFailed(s *container.State) bool {
+	return parseTime(s.StartedAt).IsZero() && (s.Error != "" || s.Status == container.StateCreated && s.ExitCode != 0)
+}
+
+// startLost reports whether the start failed because there is a process
+// already, of which the daemon does not know: it was killed after it had begun
+// the process and before it had noted that. It cannot be told to end it, nor
+// does it see its end.
+func startLost(s *container.State) bool { return startFailed(s) && hasProcess(s.Error) }
+
+// hasProcess recognizes containerd's words for that, and the daemon's.
+func hasProcess(text string) bool {
+	_, task, found := strings.Cut(text, "task ")
+	return found && strings.Contains(task, ": already exists") || strings.Contains(text, "id already in use")
 }
 
 func exitOf(s *container.State) atom.Exit {
-	if neverStarted(s) {
+	if startLost(s) {
+		return atom.Exit{}
+	}
+	if startFailed(s) {
 		return atom.Exit{Code: &s.ExitCode, NeverStarted: true}
 	}
 	if parseTime(s.FinishedAt).IsZero() {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/testenv"
 )
 
 // Connections that are cut again and again cost no result and no line.
@@ -46,7 +47,7 @@ func TestCutConnections(t *testing.T) {
 	}
 	for range 15 {
 		pause(t.Context(), 300*time.Millisecond)
-		p.cut()
+		p.Cut()
 	}
 	all.Wait()
 }
@@ -67,7 +68,7 @@ func TestDeadConnections(t *testing.T) {
 	answer := make(chan atom.Info, 1)
 	go func() { answer <- waited(t, e, id) }()
 	pause(t.Context(), time.Second)
-	defer p.die()()
+	defer p.Die()()
 	if info := <-answer; info.ExitCode == nil || *info.ExitCode != 3 {
 		t.Errorf("wait says %s/%s", info.State, info.Result)
 	}
@@ -105,7 +106,7 @@ func TestExpiredCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Eventually(t, "the credentials to expire", func() error {
-		p.cut()
+		p.Cut()
 		if _, err := e.Probe(ctx); !errdefs.IsPermissionDenied(err) {
 			return errors.Join(errors.New("they did not"), err)
 		}
@@ -120,4 +121,14 @@ func TestExpiredCredentials(t *testing.T) {
 	if _, err := e.List(&atom.EngineListRequest{Context: ctx}); !errdefs.IsPermissionDenied(err) {
 		t.Errorf("list says %v", err)
 	}
+}
+
+// through gives a kubeconfig of the account that leads through a proxy, with
+// that token. Connections by it are asked more often whether they live: 30 and
+// 15 seconds are client-go's defaults.
+func (s space) through(t *testing.T, token string) (*testenv.Proxy, string) {
+	t.Helper()
+	t.Setenv("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "2")
+	t.Setenv("HTTP2_PING_TIMEOUT_SECONDS", "1")
+	return s.Through(t, token)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -189,6 +190,22 @@ func (s *Space) Write(t testing.TB, token, name string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Through gives a kubeconfig with a token that leads to the cluster through a
+// proxy.
+func (s *Space) Through(t testing.TB, token string) (*testenv.Proxy, string) {
+	t.Helper()
+	at, err := url.Parse(s.Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := testenv.StartProxy(t, "tcp", "127.0.0.1:0", at.Host)
+	other := *s
+	other.Config = rest.CopyConfig(s.Config)
+	other.Config.Host = "https://" + p.Addr()
+	other.Config.ServerName = "kubernetes.default.svc" // or client-go would share another's transport
+	return p, other.Write(t, token, "proxy")
 }
 
 // Claim makes a volume of a directory of this machine and a claim of that
