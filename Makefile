@@ -12,7 +12,11 @@ PROTO := atomrouter/engine/v1/engine.proto
 # take long.
 TESTFLAGS ?= -race -timeout 20m
 
-.PHONY: help build demo test lint bench generate tools testenv testenv-down clean
+# Of the chaos suite's long form; -chaos.seed=N repeats a run.
+CHAOS ?= -chaos.jobs=1000 -chaos.faults=200
+FUZZTIME ?= 1m
+
+.PHONY: help build demo test lint chaos fuzz bench generate tools testenv testenv-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +29,13 @@ demo: build ## run real jobs through the router with examples/config.hcl
 
 test: lint ## run all checks and tests, with real engines where they can be had
 	$(TESTENV) test $(TESTFLAGS) ./...
+	@./internal/tools/fuzz.sh 3s
+
+chaos: ## kill, stop and starve everything while 1,000 jobs run, and account for it (30 minutes)
+	$(TESTENV) run go test -race -count=1 -v -timeout 85m ./internal/chaos $(CHAOS)
+
+fuzz: ## look for new inputs that break parsers and servers, FUZZTIME each
+	@./internal/tools/fuzz.sh $(FUZZTIME) guided
 
 lint: tools ## gofmt, vet, staticcheck, drift of go.mod and generated code
 	@./internal/tools/lint.sh $(TOOLS) $(PROTO)

@@ -40,7 +40,8 @@ func TestChaos(t *testing.T) {
 		p.fleet.allow(routers*concurrency + len(jobs)*n/len(list))
 		time.Sleep(f.after)
 		if err := faults[f.kind].do(t, p, f.pick); err != nil {
-			t.Fatalf("fault %d, %s: %v", n, f.kind, err)
+			t.Errorf("fault %d, %s: %v", n, f.kind, err)
+			break
 		}
 		injected[f.kind]++
 	}
@@ -89,6 +90,11 @@ func newPlace(t *testing.T) *place {
 		t.Fatalf("a small disk, which takes root: %v", err)
 	}
 	t.Cleanup(func() {
+		for pid, args := range processes() {
+			if strings.Contains(strings.Join(args, " "), dir) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
 		if err := syscall.Unmount(disk, 0); err != nil {
 			t.Errorf("the small disk is in use: %v", err)
 			_ = syscall.Unmount(disk, syscall.MNT_DETACH)

@@ -46,8 +46,8 @@ var faults = map[string]struct {
 	weight int
 	do     func(*testing.T, *place, uint64) error
 }{
-	"plugin killed":          {24, func(t *testing.T, p *place, n uint64) error { return p.signalPlugin(t, n, "", syscall.SIGKILL) }},
-	"plugin stopped":         {6, func(t *testing.T, p *place, n uint64) error { return p.signalPlugin(t, n, "", syscall.SIGSTOP) }},
+	"plugin killed":          {24, signal(syscall.SIGKILL)},
+	"plugin stopped":         {6, signal(syscall.SIGSTOP)},
 	"plugin's socket gone":   {6, deleteSocket},
 	"older protocol":         {6, olderProtocol},
 	"router killed":          {12, func(_ *testing.T, p *place, n uint64) error { return p.fleet.kill(n) }},
@@ -123,16 +123,16 @@ func pausePart(part string) func(*testing.T, *place, uint64) error {
 	}
 }
 
-// plugins are the processes of the plugins of a kind, of all where kind is "".
-func (p *place) plugins(kind string) []int {
-	var pids []int
+// plugins are the processes of the plugins, and of which kind each is.
+func (p *place) plugins() (pids []int, kinds map[int]string) {
+	kinds = make(map[int]string)
 	for pid, args := range processes() {
-		if len(args) > 3 && args[1] == servePlugin && args[3] == p.Dir && (kind == "" || args[2] == kind) {
-			pids = append(pids, pid)
+		if len(args) > 3 && args[1] == servePlugin && args[3] == p.Dir {
+			pids, kinds[pid] = append(pids, pid), args[2]
 		}
 	}
 	slices.Sort(pids)
-	return pids
+	return pids, kinds
 }
 
 // processes are the command lines of all processes.
@@ -149,18 +149,28 @@ func processes() map[int][]string {
 	return all
 }
 
-// signalPlugin sends a signal to one of the plugins of a kind, waiting for one.
-func (p *place) signalPlugin(t *testing.T, n uint64, kind string, s syscall.Signal) error {
+// signalPlugin sends a signal to one of the plugins, waiting for one. Before
+// that it calls before with the kind.
+func (p *place) signalPlugin(n uint64, s syscall.Signal, before func(kind string) error) error {
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if pids := p.plugins(kind); len(pids) > 0 {
-			err := syscall.Kill(pids[n%uint64(len(pids))], s)
-			if !errors.Is(err, syscall.ESRCH) {
+		if pids, kinds := p.plugins(); len(pids) > 0 {
+			pid := pids[n%uint64(len(pids))]
+			if err := before(kinds[pid]); err != nil {
+				return err
+			}
+			if err := syscall.Kill(pid, s); !errors.Is(err, syscall.ESRCH) {
 				return err
 			}
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("no plugin %s runs", kind)
+			return errors.New("no plugin runs")
 		}
+	}
+}
+
+func signal(s syscall.Signal) func(*testing.T, *place, uint64) error {
+	return func(_ *testing.T, p *place, n uint64) error {
+		return p.signalPlugin(n, s, func(string) error { return nil })
 	}
 }
 
@@ -184,14 +194,17 @@ func deleteSocket(_ *testing.T, p *place, n uint64) error {
 
 // olderProtocol puts a plugin of another protocol in the place of one, as an
 // upgrade gone wrong does, ends a running one, and rolls back.
-func olderProtocol(t *testing.T, p *place, n uint64) error {
-	kind := []string{"process", "docker", "kube"}[n%3]
-	if err := p.install(kind, "echo '1|0|unix|/nowhere|grpc|'; exec sleep 60"); err != nil {
-		return err
-	}
-	err := p.signalPlugin(t, n, kind, syscall.SIGKILL)
+func olderProtocol(_ *testing.T, p *place, n uint64) error {
+	replaced := make(map[string]bool)
+	err := p.signalPlugin(n, syscall.SIGKILL, func(kind string) error {
+		replaced[kind] = true
+		return p.install(kind, "echo '1|0|unix|/nowhere|grpc|'; exec sleep 60")
+	})
 	time.Sleep(time.Second)
-	return errors.Join(err, p.installAs(kind))
+	for kind := range replaced {
+		err = errors.Join(err, p.installAs(kind))
+	}
+	return err
 }
 
 // installAs puts the plugin of a kind into the plugin directory.

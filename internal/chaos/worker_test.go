@@ -95,6 +95,7 @@ type report struct {
 	Code    int         `json:"code"` // -1 is none
 	Message string      `json:"message"`
 	Wrong   string      `json:"wrong"`   // what should not have happened
+	Lost    bool        `json:"lost"`    // the engine said that output is missing
 	Refused bool        `json:"refused"` // it is that the backend made no atom
 	Retries int         `json:"retries"` // calls that were Unavailable
 	Resumed int         `json:"resumed"` // logs that the caller had to take up again
@@ -253,6 +254,10 @@ func (r *run) logs(ctx context.Context) error {
 		for {
 			chunk, err := reader.Next()
 			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if errdefs.IsDataLoss(err) {
+				r.Lost = true
 				return nil
 			}
 			if err != nil {

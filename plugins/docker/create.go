@@ -64,7 +64,7 @@ func (e *Engine) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 	if r.Key != "" {
 		// What exists needs neither registry nor image.
 		c, err := e.inspect(ctx, p.name)
-		if err == nil && c.State.Status != container.StateCreated {
+		if err == nil && !untouched(c.State) && !startFailed(c.State) {
 			return p.judge(c)
 		}
 		if err != nil && !errdefs.IsNotFound(err) {
@@ -221,13 +221,13 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 		if startLost(c.State) {
 			return c.ID, true, nil // a second start would be a second run
 		}
-		if c.State.Status == container.StateCreated && startFailed(c.State) {
+		if startFailed(c.State) {
 			// A start that failed and was not tidied up: a new one may fare
 			// better, and says why if not.
 			p.tidy(c.ID, false)
 			continue
 		}
-		return c.ID, c.State.Status != container.StateCreated, nil
+		return c.ID, !untouched(c.State), nil
 	}
 }
 
@@ -239,7 +239,7 @@ func (p *placing) leaveToMaker(ctx context.Context, c container.InspectResponse)
 	defer deadline.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for c.State.Status == container.StateCreated && !startFailed(c.State) {
+	for untouched(c.State) {
 		select {
 		case <-p.wanted.Done():
 			return c, endOf(p.wanted)

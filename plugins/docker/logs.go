@@ -191,7 +191,7 @@ func (s *logSource) tryOpen() error {
 		}
 		state = infoOf(c).State
 	}
-	if startFailed(c.State) {
+	if startFailed(c.State) && !startLost(c.State) {
 		return io.EOF
 	}
 	if s.tail != 0 {

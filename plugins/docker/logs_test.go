@@ -329,3 +329,22 @@ func TestLogsCloseAtOnce(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func FuzzParseCursor(f *testing.F) {
+	p := startAt(1700000000e9)
+	for i := range 40 {
+		p.pass(record{at: 1700000000e9 + int64(i)*1e9, stream: 1 + i%2, data: []byte("line\n")})
+	}
+	f.Add(p.cursor())
+	f.Add("1.a.b.c.d.1.e.f.g")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := parseCursor(text)
+		if err != nil {
+			return
+		}
+		p := position{whole: r.whole, anchor: mark{r.from, r.records, r.bytes}, last: r.last, mute: r.mute}
+		if again, err := parseCursor(p.cursor()); err != nil || again != r {
+			t.Errorf("%q reads as %+v, written again as %q, which reads as %+v, %v", text, r, p.cursor(), again, err)
+		}
+	})
+}

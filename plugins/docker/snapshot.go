@@ -58,8 +58,11 @@ func infoOf(c container.InspectResponse) atom.Info {
 	info.StoppedAt = parseTime(c.State.FinishedAt)
 	exit := exitOf(c.State)
 	info.ExitCode, info.Result, info.Message = exit.Code, exit.Result(), c.State.Error
-	if startLost(c.State) {
+	switch {
+	case startLost(c.State):
 		info.Message = "the Docker daemon died while it started the container and has lost sight of its process, which may run: " + c.State.Error
+	case !info.StoppedAt.IsZero() && hasProcess(c.State.Error):
+		info.Message = "" // it was lost sight of, and its end was seen
 	}
 	if info.Message == "" && info.Result == atom.ResourceFailure {
 		info.Message = "out of memory: killed by the kernel"
@@ -71,14 +74,15 @@ func infoOf(c container.InspectResponse) atom.Info {
 }
 
 // stateOf names a container's state. A container that could not be started
-// stays "created" on Docker and keeps the reason as its error.
+// stays "created" on Docker and keeps the reason as its error, and so does one
+// that ended after a daemon had begun it that died before it had noted so.
 func stateOf(s *container.State) atom.State {
 	switch s.Status {
 	case container.StateCreated:
-		if startFailed(s) {
-			return atom.Stopped
+		if untouched(s) {
+			return atom.Created
 		}
-		return atom.Created
+		return atom.Stopped
 	case container.StateRunning, container.StatePaused, container.StateRestarting:
 		return atom.Running
 	case container.StateRemoving:
@@ -89,17 +93,22 @@ func stateOf(s *container.State) atom.State {
 	return atom.Invalid
 }
 
+// untouched reports whether nobody has tried to start a container yet. To
+// start any other may be to run it a second time.
+func untouched(s *container.State) bool {
+	return s.Status == container.StateCreated && parseTime(s.FinishedAt).IsZero() && !startFailed(s)
+}
+
 // startFailed reports whether a start was tried, and the daemon knows of no
-// process. A container that ended while its daemon was away may have no time
-// of its start either, and has run.
+// process.
 func startFailed(s *container.State) bool {
-	return parseTime(s.StartedAt).IsZero() && (s.Error != "" || s.Status == container.StateCreated && s.ExitCode != 0)
+	return parseTime(s.StartedAt).IsZero() && parseTime(s.FinishedAt).IsZero() && (s.Error != "" || s.ExitCode != 0)
 }
 
 // startLost reports whether the start failed because there is a process
 // already, of which the daemon does not know: it was killed after it had begun
-// the process and before it had noted that. It cannot be told to end it, nor
-// does it see its end.
+// the process and before it had noted that. It cannot be told to end it. It
+// may yet see its end, which a FinishedAt tells.
 func startLost(s *container.State) bool { return startFailed(s) && hasProcess(s.Error) }
 
 // hasProcess recognizes containerd's words for that, and the daemon's.

@@ -27,11 +27,16 @@ func TestHowItStarted(t *testing.T) {
 		{"its network is gone", container.State{Status: "created", StartedAt: never, ExitCode: 128, Error: "endpoint with name x already exists in network bridge"}, atom.Stopped, atom.StartupFailure},
 		{"the daemon died after its process began", container.State{Status: "created", StartedAt: never, ExitCode: 128, Error: "task 0123456789: already exists: unknown"}, atom.Stopped, atom.Unknown},
 		{"likewise", container.State{Status: "created", StartedAt: never, ExitCode: 128, Error: "id already in use"}, atom.Stopped, atom.Unknown},
-		{"it ended while the daemon was away, which had not noted the start", container.State{Status: "exited", StartedAt: never, FinishedAt: at, ExitCode: 137}, atom.Stopped, atom.Killed},
+		{"its end was seen after all", container.State{Status: "created", StartedAt: never, FinishedAt: at, ExitCode: 7, Error: "id already in use"}, atom.Stopped, atom.Failure},
+		{"the daemon died before it noted the start, and saw the end", container.State{Status: "created", StartedAt: never, FinishedAt: at, ExitCode: 137}, atom.Stopped, atom.Killed},
+		{"likewise, with success", container.State{Status: "created", StartedAt: never, FinishedAt: at}, atom.Stopped, atom.Success},
 		{"it ended", container.State{Status: "exited", StartedAt: at, FinishedAt: at, ExitCode: 127}, atom.Stopped, atom.Failure},
 	} {
 		c := container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{ID: fakeID, State: &test.state}, Config: &container.Config{}}
 		info := infoOf(c)
+		if begun := info.State != atom.Created; begun == untouched(&test.state) {
+			t.Errorf("%s: it would be started: %v", test.name, !begun)
+		}
 		if info.State != test.want || info.Result != test.result || test.result == atom.Unknown && info.ExitCode != nil {
 			t.Errorf("%s: %s/%s %v %q", test.name, info.State, info.Result, info.ExitCode, info.Message)
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -475,4 +476,18 @@ func TestLogsOfRunningAtom(t *testing.T) {
 	if text, err := io.ReadAll(in); len(text) > 0 || err != nil && !errdefs.IsNotFound(err) {
 		t.Errorf("after the deletion: %q, %v", text, err)
 	}
+}
+
+func FuzzParseCursor(f *testing.F) {
+	f.Add(cursorAt(0))
+	f.Add(cursorAt(math.MaxInt64))
+	f.Fuzz(func(t *testing.T, text string) {
+		at, err := parseCursor(text)
+		if err != nil {
+			return
+		}
+		if again, err := parseCursor(cursorAt(at)); err != nil || again != at {
+			t.Errorf("%q reads as %d, written again as %q", text, at, cursorAt(at))
+		}
+	})
 }
