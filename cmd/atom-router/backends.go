@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -79,7 +80,7 @@ func (a *app) printBackends(all []router.BackendStatus) error {
 		}
 		return nil
 	}
-	return a.table("NAME\tPLUGIN\tVERSION\tSTATE\tDRAIN\tERROR", func(w io.Writer) {
+	return a.table("NAME\tPLUGIN\tVERSION\tSTATE\tSINCE\tRESTARTS\tDRAIN\tERROR", func(w io.Writer) {
 		for _, b := range all {
 			drain := ""
 			if b.Drain {
@@ -89,7 +90,7 @@ func (a *app) printBackends(all []router.BackendStatus) error {
 			if b.State != router.Ready {
 				text = errorText(b.LastError)
 			}
-			row(w, b.Name, b.Plugin, b.Version, string(b.State), drain, strings.ReplaceAll(text, "\n", " "))
+			row(w, b.Name, b.Plugin, b.Version, string(b.State), ago(b.Since), strconv.Itoa(b.Restarts), drain, strings.ReplaceAll(text, "\n", " "))
 		}
 	})
 }

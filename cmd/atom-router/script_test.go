@@ -144,7 +144,7 @@ var scrubs = []struct {
 	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"`), `"TIME"`},
 	{regexp.MustCompile(`(just now|\d+s ago) +`), "AGO "},
 	{regexp.MustCompile(`/\S+/testscript-main\d+/bin`), "BIN"},
-	{regexp.MustCompile(`CREATED +`), "CREATED "},
+	{regexp.MustCompile(`(CREATED|SINCE) +`), "$1 "},
 }
 
 // scrub FROM TO copies stdout, stderr or a file without what differs from run

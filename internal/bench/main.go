@@ -48,6 +48,7 @@ func main() {
 		{"recovery", measureRecovery},
 		{"waits", measureWaits},
 		{"crash-loop", measureCrashLoop},
+		{"docker-waits", measureEngineWaits},
 		{"kube-create", measureKubeCreate},
 		{"kube-requests", measureKubeRequests},
 		{"kube-get", measureKubeGet},

@@ -285,3 +285,49 @@ func processorTime() time.Duration {
 	}
 	return all
 }
+
+// measureEngineWaits tells how many connections to a real daemon many Waits
+// take; a client that waits by itself takes one for each.
+func measureEngineWaits(ctx context.Context, rounds int) ([]figure, error) {
+	const waits = 2000
+	d, err := startDocker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.stop()
+	a, err := d.router.Create(&atom.EngineCreateRequest{Image: d.image, Command: []string{"sleep", "1h"}, Context: ctx})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.router.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Force: true}) }()
+	pid, err := childNamed("atom-plugin-docker")
+	if err != nil {
+		return nil, err
+	}
+	before, err := openFiles(pid)
+	if err != nil {
+		return nil, err
+	}
+	var more []float64
+	for range rounds {
+		ctx, cancel := context.WithCancel(ctx)
+		var all sync.WaitGroup
+		for range waits {
+			all.Go(func() { _, _ = d.router.Wait(&atom.EngineWaitRequest{ID: a.ID(), Context: ctx}) })
+		}
+		time.Sleep(time.Second) // none of them has an answer by which to tell that it is open
+		now, err := openFiles(pid)
+		cancel()
+		all.Wait()
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, float64(now-before))
+	}
+	return []figure{{name: "connections of 2,000 Docker Waits", values: more, aim: 32, atMost: true, detail: "descriptors of the plugin, beyond those without a Wait"}}, nil
+}
+
+func openFiles(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(entries), err
+}

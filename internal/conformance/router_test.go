@@ -1,8 +1,9 @@
-//go:build linux || darwin
+//go:build linux
 
 package conformance
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"reflect"
@@ -25,19 +26,28 @@ func (s settings) Equal(other router.Settings) bool     { return reflect.DeepEqu
 const label = "backend"
 
 // newRouter returns a router over plugin processes, whose rules send each
-// request to the backend that its label names.
+// request to the backend that its label names. It is closed with the test.
 func newRouter(t *testing.T, owner string, backends ...router.Backend) *router.Engine {
 	t.Helper()
-	self, err := os.Executable()
+	e, err := routerOver(owner, backends...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func routerOver(owner string, backends ...router.Backend) (*router.Engine, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
 	c := router.Config{Owner: owner, Backends: backends}
 	builtin := make(map[string][]string)
 	for _, b := range backends {
 		name, err := router.ParsePattern(b.Name)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		builtin[b.Plugin] = []string{self, servePlugin, b.Plugin}
 		c.Rules = append(c.Rules, router.Rule{
@@ -46,12 +56,7 @@ func newRouter(t *testing.T, owner string, backends ...router.Backend) *router.E
 			Tiers: []router.Tier{{Targets: []router.Target{{Backend: b.Name, Weight: 1}}}},
 		})
 	}
-	e, err := router.New(t.Context(), c, router.Options{Builtin: builtin, NoJanitor: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	return e
+	return router.New(context.Background(), c, router.Options{Builtin: builtin, NoJanitor: true})
 }
 
 // capabilities are those of one backend, which must be ready.
