@@ -8,9 +8,10 @@ BINARIES := ./cmd/atom-router ./plugins/docker/atom-plugin-docker ./plugins/proc
 TESTENV := go run ./internal/testenv/cmd/testenv
 TOOLS := $(CURDIR)/bin/tools
 PROTO := atomrouter/engine/v1/engine.proto
-# Tests may share two cores with a Docker daemon and a Kubernetes; a package may
+# Tests mostly wait for a Docker daemon and a Kubernetes, with which they share the
+# machine: more packages run at a time than there may be processors, and each may
 # take long.
-TESTFLAGS ?= -race -timeout 20m
+TESTFLAGS ?= -race -p 3 -timeout 20m
 
 # Of the chaos suite's long form; -chaos.seed=N repeats a run.
 CHAOS ?= -chaos.jobs=1000 -chaos.faults=200

@@ -8,6 +8,7 @@ import (
 
 	"github.com/atom-router/atom-router/atom/atomtest"
 	"github.com/atom-router/atom-router/internal/testenv"
+	"github.com/atom-router/atom-router/internal/testenv/kubespace"
 	"github.com/atom-router/atom-router/plugin"
 )
 
@@ -17,12 +18,18 @@ func examConfig() Config {
 }
 
 func TestConformance(t *testing.T) {
-	s := newSpace(t)
+	s := kubespace.New(t, nil)
 	s.Claim(t, "atomtest")
 	image := testenv.KubeImage(t)
 	t.Run("called directly", func(t *testing.T) {
 		atomtest.Run(t, atomtest.Harness{New: func(t *testing.T) *atomtest.Env {
-			e := s.engine(t, examConfig())
+			c := examConfig()
+			c.Kubeconfig = s.Kubeconfig
+			e, err := New(t.Context(), c, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { e.Close() })
 			caps, err := e.Probe(t.Context())
 			if err != nil {
 				t.Fatal(err)

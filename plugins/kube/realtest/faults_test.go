@@ -1,4 +1,4 @@
-package kube
+package realtest
 
 import (
 	"bufio"
@@ -26,6 +26,7 @@ import (
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/internal/testenv"
 	"github.com/atom-router/atom-router/internal/testenv/kubespace"
+	"github.com/atom-router/atom-router/plugins/kube"
 )
 
 // What may happen to a cluster happens to one that is this test's own.
@@ -60,7 +61,7 @@ func restart(t testing.TB, c *testenv.Cluster, part string, outage time.Duration
 
 func apiServerRestarts(t *testing.T, c *testenv.Cluster, s space) {
 	const waits, follows, restarts = 50, 10, 3
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	var all sync.WaitGroup
 	for i := range follows {
 		word := "follow-" + strconv.Itoa(i)
@@ -117,7 +118,7 @@ func apiServerRestarts(t *testing.T, c *testenv.Cluster, s space) {
 
 // createOnce creates as a scheduler does: under the same key until it is told
 // that it has the atom.
-func createOnce(t *testing.T, e *Engine, key string) bool {
+func createOnce(t *testing.T, e *kube.Engine, key string) bool {
 	r := request(t, "exit", "0")
 	r.Key = key
 	for {
@@ -153,7 +154,7 @@ func linesOf(from, to int, word string) string {
 // While the API server was away pods came, ended and vanished, and it cannot
 // tell any more.
 func forgotten(t *testing.T, c *testenv.Cluster, s space) {
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	stays := create(t, e, request(t, "sleep", "8s", ";", "exit", "4")).ID()
 	vanishes := create(t, e, request(t, "sleep", "10m")).ID()
 	answers := make(map[string]chan atom.Info)
@@ -187,7 +188,7 @@ func forgotten(t *testing.T, c *testenv.Cluster, s space) {
 }
 
 func kubeletRestarts(t *testing.T, c *testenv.Cluster, s space) {
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	id := create(t, e, request(t, "lines", "250", "50ms", "x", ";", "exit", "5")).ID()
 	logs, err := e.Logs(&atom.EngineLogsRequest{ID: id, Context: t.Context()})
 	if err != nil {
@@ -220,7 +221,7 @@ func kubeletRestarts(t *testing.T, c *testenv.Cluster, s space) {
 // there).
 func rotation(t *testing.T, c *testenv.Cluster, s space) {
 	const bursts, lines = 6, 200
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	var command []string
 	var want strings.Builder
 	for i := range bursts {
@@ -265,7 +266,7 @@ func rotation(t *testing.T, c *testenv.Cluster, s space) {
 // comeBackLate reads a few lines, goes away for longer than the log is kept,
 // and resumes: what it gets goes on where it left off, or says that it does
 // not.
-func comeBackLate(t *testing.T, e *Engine, id, want string) {
+func comeBackLate(t *testing.T, e *kube.Engine, id, want string) {
 	given, cursor := 0, ""
 	for breaks := 0; given < len(want); breaks++ {
 		logs, err := e.Logs(&atom.EngineLogsRequest{ID: id, Cursor: cursor, Context: t.Context()})
@@ -302,7 +303,7 @@ func comeBackLate(t *testing.T, e *Engine, id, want string) {
 // webhooks: one that refuses, and one that does not answer, are errors that
 // say so and leave nothing.
 func webhooks(t *testing.T, c *testenv.Cluster, s space) {
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var review admissionv1.AdmissionReview
 		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
@@ -365,7 +366,7 @@ func webhooks(t *testing.T, c *testenv.Cluster, s space) {
 }
 
 // policyRefuses: a ValidatingAdmissionPolicy is a refusal like any other.
-func policyRefuses(t *testing.T, s space, e *Engine) {
+func policyRefuses(t *testing.T, s space, e *kube.Engine) {
 	ctx := t.Context()
 	admission := s.Admin.AdmissionregistrationV1()
 	only := &admissionregistrationv1.MatchResources{
@@ -421,7 +422,7 @@ var podCreates = admissionregistrationv1.RuleWithOperations{
 // a Delete with force lets go of it, and the others' results come when it is
 // back.
 func nodeLost(t *testing.T, c *testenv.Cluster, s space) {
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	back := create(t, e, request(t, "sleep", "20s", ";", "exit", "6")).ID()
 	gone := create(t, e, request(t, "sleep", "1h")).ID()
 	running(t, s, e, back)

@@ -1,4 +1,4 @@
-package kube
+package realtest
 
 import (
 	"context"
@@ -25,11 +25,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/container"
 	"github.com/atom-router/atom-router/internal/testenv"
 	"github.com/atom-router/atom-router/internal/testenv/kubespace"
+	"github.com/atom-router/atom-router/plugins/kube"
 )
 
 // request runs steps of the probe.
@@ -37,7 +39,7 @@ func request(t testing.TB, steps ...string) *atom.EngineCreateRequest {
 	return &atom.EngineCreateRequest{Image: testenv.KubeImage(t), Command: steps, Context: t.Context()}
 }
 
-func create(t testing.TB, e *Engine, r *atom.EngineCreateRequest) atom.Atom {
+func create(t testing.TB, e *kube.Engine, r *atom.EngineCreateRequest) atom.Atom {
 	t.Helper()
 	a, err := e.Create(r)
 	if err != nil {
@@ -46,7 +48,7 @@ func create(t testing.TB, e *Engine, r *atom.EngineCreateRequest) atom.Atom {
 	return a
 }
 
-func waited(t testing.TB, e *Engine, id string) atom.Info {
+func waited(t testing.TB, e *kube.Engine, id string) atom.Info {
 	t.Helper()
 	a, err := e.Wait(&atom.EngineWaitRequest{ID: id, Context: t.Context()})
 	if err != nil {
@@ -56,7 +58,7 @@ func waited(t testing.TB, e *Engine, id string) atom.Info {
 	return atom.InfoOf(a)
 }
 
-func output(t testing.TB, e *Engine, id string) string {
+func output(t testing.TB, e *kube.Engine, id string) string {
 	t.Helper()
 	r, err := e.Logs(&atom.EngineLogsRequest{ID: id, Context: t.Context()})
 	if err != nil {
@@ -77,7 +79,7 @@ func textOf(t testing.TB, r io.ReadCloser) string {
 }
 
 // running waits until an atom runs.
-func running(t testing.TB, s space, e *Engine, id string) {
+func running(t testing.TB, s space, e *kube.Engine, id string) {
 	t.Helper()
 	s.Eventually(t, "the atom to run", func() error {
 		a, err := e.Get(&atom.EngineGetRequest{ID: id, Context: t.Context()})
@@ -102,10 +104,10 @@ func TestConfigOnTheCluster(t *testing.T) {
 		}
 	})
 	half := int64(30)
-	e := s.engine(t, Config{
+	e := s.engine(t, kube.Config{
 		ServiceAccount: "atom-router", AutomountToken: true, PriorityClass: class.Name,
 		NodeSelector: map[string]string{"kubernetes.io/os": "linux"},
-		Tolerations:  []Toleration{{Key: "gpu", Operator: "Exists", Effect: "NoExecute", Seconds: &half}},
+		Tolerations:  []kube.Toleration{{Key: "gpu", Operator: "Exists", Effect: "NoExecute", Seconds: &half}},
 		Labels:       map[string]string{"team": "backend"}, Annotations: map[string]string{"example.com/note": "free text"},
 		ImagePullSecrets: []string{"hub"}, RunAsNonRoot: true, DropCapabilities: []string{"ALL"}, StopTimeout: "3s",
 		Template: "spec: {hostNetwork: true, containers: [{name: atom, env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]}",
@@ -150,7 +152,7 @@ func TestConfigOnTheCluster(t *testing.T) {
 // at once.
 func TestRuntimeClass(t *testing.T) {
 	s := newSpace(t)
-	_, err := s.engine(t, Config{RuntimeClass: "no-such-class"}).Create(request(t, "exit", "0"))
+	_, err := s.engine(t, kube.Config{RuntimeClass: "no-such-class"}).Create(request(t, "exit", "0"))
 	if err == nil || !strings.Contains(err.Error(), "no-such-class") {
 		t.Errorf("the error is %v", err)
 	}
@@ -164,7 +166,7 @@ func TestRuntimeClass(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	e := s.engine(t, Config{RuntimeClass: class.Name})
+	e := s.engine(t, kube.Config{RuntimeClass: class.Name})
 	s.Eventually(t, "the class to be known", func() error { // to the admission's cache
 		a, err := e.Create(request(t, "exit", "0"))
 		if err == nil && waited(t, e, a.ID()).Result != atom.Success {
@@ -178,15 +180,15 @@ func TestRuntimeClass(t *testing.T) {
 func TestSecurity(t *testing.T) {
 	s := newSpace(t)
 	for name, c := range map[string]struct {
-		config  Config
+		config  kube.Config
 		seccomp string
 		none    bool // capabilities
 	}{
-		"by default":   {Config{}, "2", false},
-		"unconfined":   {Config{Seccomp: "Unconfined"}, "0", false},
-		"all dropped":  {Config{DropCapabilities: []string{"ALL"}}, "2", true},
-		"one dropped":  {Config{DropCapabilities: []string{"NET_RAW"}}, "2", false},
-		"with a token": {Config{AutomountToken: true}, "2", false},
+		"by default":   {kube.Config{}, "2", false},
+		"unconfined":   {kube.Config{Seccomp: "Unconfined"}, "0", false},
+		"all dropped":  {kube.Config{DropCapabilities: []string{"ALL"}}, "2", true},
+		"one dropped":  {kube.Config{DropCapabilities: []string{"NET_RAW"}}, "2", false},
+		"with a token": {kube.Config{AutomountToken: true}, "2", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -221,7 +223,7 @@ func statusField(status, name string) string {
 // qps and burst hold.
 func TestQPS(t *testing.T) {
 	s := newSpace(t)
-	e := s.engine(t, Config{QPS: 4, Burst: 1})
+	e := s.engine(t, kube.Config{QPS: 4, Burst: 1})
 	began := time.Now()
 	for range 5 {
 		if _, err := e.Lookup(&atom.EngineLookupRequest{Key: "none", Context: t.Context()}); !errdefs.IsNotFound(err) {
@@ -241,7 +243,7 @@ func TestInCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, pkg := range []string{"../../cmd/atom-router", "./atom-plugin-kube"} {
+	for _, pkg := range []string{"../../../cmd/atom-router", "../atom-plugin-kube"} {
 		build := exec.Command("go", "build", "-o", dir+"/", pkg)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := build.CombinedOutput(); err != nil {
@@ -253,7 +255,7 @@ func TestInCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The cluster of the tests has no proxy for its services.
-	e := s.engine(t, Config{
+	e := s.engine(t, kube.Config{
 		ServiceAccount: "atom-router", AutomountToken: true, AllowHostPath: true,
 		Template: fmt.Sprintf("spec: {hostNetwork: true, containers: [{name: atom, env: [{name: KUBERNETES_SERVICE_HOST, value: %q}, {name: KUBERNETES_SERVICE_PORT, value: %q}]}]}", at.Hostname(), at.Port()),
 	})
@@ -283,35 +285,35 @@ func nothingLeft(t testing.TB, s space) {
 func TestEachVerbIsNeeded(t *testing.T) {
 	for _, c := range []struct {
 		resource, verb string
-		use            func(*Engine, *atom.EngineCreateRequest) error
+		use            func(*kube.Engine, *atom.EngineCreateRequest) error
 	}{
-		{"pods", "create", func(e *Engine, r *atom.EngineCreateRequest) error { _, err := e.Create(r); return err }},
-		{"pods", "get", func(e *Engine, r *atom.EngineCreateRequest) error {
+		{"pods", "create", func(e *kube.Engine, r *atom.EngineCreateRequest) error { _, err := e.Create(r); return err }},
+		{"pods", "get", func(e *kube.Engine, r *atom.EngineCreateRequest) error {
 			a, err := e.Create(r)
 			if err == nil {
 				_, err = e.Get(&atom.EngineGetRequest{ID: a.ID()})
 			}
 			return err
 		}},
-		{"pods", "list", func(e *Engine, r *atom.EngineCreateRequest) error {
+		{"pods", "list", func(e *kube.Engine, r *atom.EngineCreateRequest) error {
 			_, err := e.List(&atom.EngineListRequest{Context: r.Context})
 			return err
 		}},
-		{"pods", "patch", func(e *Engine, r *atom.EngineCreateRequest) error {
+		{"pods", "patch", func(e *kube.Engine, r *atom.EngineCreateRequest) error {
 			a, err := e.Create(r)
 			if err == nil {
 				err = e.Stop(&atom.EngineStopRequest{ID: a.ID(), Force: true, Context: r.Context})
 			}
 			return err
 		}},
-		{"pods", "delete", func(e *Engine, r *atom.EngineCreateRequest) error {
+		{"pods", "delete", func(e *kube.Engine, r *atom.EngineCreateRequest) error {
 			a, err := e.Create(r)
 			if err == nil {
 				err = e.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Force: true, Context: r.Context})
 			}
 			return err
 		}},
-		{"pods/log", "get", func(e *Engine, r *atom.EngineCreateRequest) error {
+		{"pods/log", "get", func(e *kube.Engine, r *atom.EngineCreateRequest) error {
 			r.Command = []string{"exit", "0"}
 			a, err := e.Create(r)
 			if err != nil {
@@ -331,7 +333,7 @@ func TestEachVerbIsNeeded(t *testing.T) {
 		t.Run(c.verb+" "+c.resource, func(t *testing.T) {
 			t.Parallel()
 			s := space{kubespace.New(t, without1(c.resource, c.verb))}
-			err := c.use(s.engine(t, Config{}), request(t, "sleep", "10m"))
+			err := c.use(s.engine(t, kube.Config{}), request(t, "sleep", "10m"))
 			if !errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), c.verb) {
 				t.Errorf("without it the error is %v", err)
 			}
@@ -341,7 +343,7 @@ func TestEachVerbIsNeeded(t *testing.T) {
 	t.Run("watch pods", func(t *testing.T) {
 		t.Parallel()
 		s := space{kubespace.New(t, without1("pods", "watch"))}
-		e := s.engine(t, Config{})
+		e := s.engine(t, kube.Config{})
 		a := create(t, e, request(t, "sleep", "3s", ";", "exit", "4"))
 		if info := waited(t, e, a.ID()); info.Result != atom.Failure {
 			t.Errorf("it ended as %s", info.Result)
@@ -375,17 +377,17 @@ func without1(resource, verb string) func(*rbacv1.Role) {
 func TestWrongClusters(t *testing.T) {
 	s := newSpace(t)
 	for name, c := range map[string]struct {
-		config Config
+		config kube.Config
 		class  func(error) bool
 		says   string
 	}{
-		"bad credentials": {Config{Kubeconfig: s.Write(t, "no-such-token", "bad")}, errdefs.IsPermissionDenied, "credentials"},
-		"no credentials":  {Config{Kubeconfig: s.Write(t, "", "none")}, errdefs.IsPermissionDenied, "anonymous"},
-		"no such namespace": {Config{Kubeconfig: testenv.Kube(t), Namespace: "no-such-namespace"},
+		"bad credentials": {kube.Config{Kubeconfig: s.Write(t, "no-such-token", "bad")}, errdefs.IsPermissionDenied, "credentials"},
+		"no credentials":  {kube.Config{Kubeconfig: s.Write(t, "", "none")}, errdefs.IsPermissionDenied, "anonymous"},
+		"no such namespace": {kube.Config{Kubeconfig: testenv.Kube(t), Namespace: "no-such-namespace"},
 			errdefs.IsFailedPrecondition, "no-such-namespace does not exist"},
-		"another namespace": {Config{Namespace: "kube-system"}, errdefs.IsPermissionDenied, "kube-system"},
-		"another authority": {Config{Kubeconfig: wrongAuthority(t, s)}, errdefs.IsUnavailable, "certificate"},
-		"nobody there":      {Config{Kubeconfig: write(t, kubeconfigText)}, errdefs.IsUnavailable, "127.0.0.1:1"},
+		"another namespace": {kube.Config{Namespace: "kube-system"}, errdefs.IsPermissionDenied, "kube-system"},
+		"another authority": {kube.Config{Kubeconfig: wrongAuthority(t, s)}, errdefs.IsUnavailable, "certificate"},
+		"nobody there":      {kube.Config{Kubeconfig: nobody(t, s)}, errdefs.IsUnavailable, "127.0.0.1:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := s.engine(t, c.config)
@@ -402,6 +404,13 @@ func TestWrongClusters(t *testing.T) {
 		})
 	}
 	nothingLeft(t, s)
+}
+
+func nobody(t testing.TB, s space) string {
+	other := *s.Space
+	other.Config = rest.CopyConfig(s.Config)
+	other.Config.Host = "https://127.0.0.1:1"
+	return other.Write(t, "token", "nobody")
 }
 
 func wrongAuthority(t testing.TB, s space) string {
@@ -425,7 +434,7 @@ func otherAuthority(t testing.TB) []byte {
 func TestRefusedCreates(t *testing.T) {
 	s := newSpace(t)
 	ctx := t.Context()
-	e := s.engine(t, Config{AllowHostPath: true})
+	e := s.engine(t, kube.Config{AllowHostPath: true})
 	_, err := s.Admin.CoreV1().ResourceQuotas(s.Name).Create(ctx, &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "one"},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"pods": resource.MustParse("0")}},
@@ -475,7 +484,7 @@ func TestRefusedCreates(t *testing.T) {
 // success.
 func TestDeletedBySomebodyElse(t *testing.T) {
 	s := newSpace(t)
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	a := create(t, e, request(t, "trap", "3", ";", "print", "ready", ";", "sleep", "10m"))
 	running(t, s, e, a.ID())
 	answer := make(chan atom.Info, 1)
@@ -502,7 +511,7 @@ func TestDeletedBySomebodyElse(t *testing.T) {
 
 func TestEvicted(t *testing.T) {
 	s := newSpace(t)
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	a := create(t, e, request(t, "trap", "0", ";", "print", "ready", ";", "sleep", "10m"))
 	running(t, s, e, a.ID())
 	if err := s.Admin.PolicyV1().Evictions(s.Name).Evict(t.Context(), &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: s.Name, Name: nameOf(t, a.ID())}}); err != nil {
@@ -520,16 +529,16 @@ func TestNeverStarts(t *testing.T) {
 	s := newSpace(t)
 	for name, c := range map[string]struct {
 		change func(*atom.EngineCreateRequest)
-		config Config
+		config kube.Config
 		result atom.Result
 		says   string
 	}{
-		"an image that cannot be pulled": {func(r *atom.EngineCreateRequest) { r.Image = "127.0.0.1:1/x:1" }, Config{PullTimeout: "1s"}, atom.StartupFailure, "127.0.0.1:1"},
-		"unschedulable":                  {func(r *atom.EngineCreateRequest) { r.Spec.Resources.GPUs = 1 }, Config{StartupTimeout: "3s"}, atom.ResourceFailure, "Unschedulable"},
+		"an image that cannot be pulled": {func(r *atom.EngineCreateRequest) { r.Image = "127.0.0.1:1/x:1" }, kube.Config{PullTimeout: "1s"}, atom.StartupFailure, "127.0.0.1:1"},
+		"unschedulable":                  {func(r *atom.EngineCreateRequest) { r.Spec.Resources.GPUs = 1 }, kube.Config{StartupTimeout: "3s"}, atom.ResourceFailure, "Unschedulable"},
 		"a claim that is not there": {func(r *atom.EngineCreateRequest) {
 			r.Spec.Mounts = []container.Mount{{Type: container.MountTypeVolume, Source: "absent", Target: "/v"}}
-		}, Config{StartupTimeout: "3s"}, atom.ResourceFailure, "absent"},
-		"a secret that is not there": {func(*atom.EngineCreateRequest) {}, Config{
+		}, kube.Config{StartupTimeout: "3s"}, atom.ResourceFailure, "absent"},
+		"a secret that is not there": {func(*atom.EngineCreateRequest) {}, kube.Config{
 			Template: "spec: {containers: [{name: atom, envFrom: [{secretRef: {name: absent}}]}]}",
 		}, atom.StartupFailure, "absent"},
 	} {
@@ -565,7 +574,7 @@ func TestNeverStarts(t *testing.T) {
 // A Stop of a pod that no node has taken ends it, and it stays.
 func TestStopBeforeTheStart(t *testing.T) {
 	s := newSpace(t)
-	e := s.engine(t, Config{})
+	e := s.engine(t, kube.Config{})
 	r := request(t, "exit", "0")
 	r.Spec.Resources.GPUs = 1
 	a := create(t, e, r)
@@ -585,7 +594,7 @@ func TestStopBeforeTheStart(t *testing.T) {
 // busy for ever; the atom's result and log stay.
 func TestSidecarThatNeverEnds(t *testing.T) {
 	s := newSpace(t)
-	e := s.engine(t, Config{Template: "spec: {containers: [{name: sidecar, image: " + testenv.KubeImage(t) + ", imagePullPolicy: Never, args: [sleep, 24h]}]}"})
+	e := s.engine(t, kube.Config{Template: "spec: {containers: [{name: sidecar, image: " + testenv.KubeImage(t) + ", imagePullPolicy: Never, args: [sleep, 24h]}]}"})
 	a := create(t, e, request(t, "print", "done", ";", "exit", "3"))
 	if info := waited(t, e, a.ID()); info.Result != atom.Failure || *info.ExitCode != 3 {
 		t.Fatalf("it ended as %s", info.Result)
@@ -605,44 +614,5 @@ func TestSidecarThatNeverEnds(t *testing.T) {
 	}
 	if out := output(t, e, a.ID()); out != "done\n" {
 		t.Errorf("afterwards its log is %q", out)
-	}
-}
-
-// A list is paged, and complete.
-func TestListOfManyPages(t *testing.T) {
-	s := newSpace(t)
-	// Finished pods that no node knows of.
-	const n = 2*pageSize + 10
-	for i := range n {
-		p := finishedPod(i, testenv.KubeImage(t))
-		made, err := s.Admin.CoreV1().Pods(s.Name).Create(t.Context(), p, metav1.CreateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		made.Status = p.Status
-		if _, err := s.Admin.CoreV1().Pods(s.Name).UpdateStatus(t.Context(), made, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e := s.engine(t, Config{})
-	for _, how := range []string{"before the watch", "from the watch"} {
-		list, err := e.List(&atom.EngineListRequest{Context: t.Context()})
-		if err != nil || len(list) != n {
-			t.Fatalf("%s: %d atoms, %v; want %d", how, len(list), err, n)
-		}
-		for i, a := range list {
-			if a.CreatedAt().UnixNano() != int64(1e18)+int64(i) || a.Result() != atom.Success {
-				t.Fatalf("%s: atom %d was created %d and is %s", how, i, a.CreatedAt().UnixNano(), a.Result())
-			}
-		}
-		s.Eventually(t, "the watch", func() error {
-			if _, current := e.watch.pods.get("x"); !current {
-				return errors.New("not yet")
-			}
-			return nil
-		})
-	}
-	if page, err := e.List(&atom.EngineListRequest{Context: t.Context(), Since: time.Unix(0, 1e18+3), Before: time.Unix(0, 1e18+5)}); err != nil || len(page) != 2 {
-		t.Errorf("a range of two gives %d, %v", len(page), err)
 	}
 }

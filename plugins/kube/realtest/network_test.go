@@ -1,4 +1,4 @@
-package kube
+package realtest
 
 import (
 	"errors"
@@ -14,13 +14,14 @@ import (
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/internal/testenv"
+	"github.com/atom-router/atom-router/plugins/kube"
 )
 
 // Connections that are cut again and again cost no result and no line.
 func TestCutConnections(t *testing.T) {
 	s := newSpace(t)
 	p, kubeconfig := s.through(t, s.Token(t))
-	e := s.engine(t, Config{Kubeconfig: kubeconfig})
+	e := s.engine(t, kube.Config{Kubeconfig: kubeconfig})
 	ids := make([]string, 5)
 	for i := range ids {
 		ids[i] = create(t, e, request(t, "lines", "100", "60ms", "x", ";", "exit", strconv.Itoa(i))).ID()
@@ -56,7 +57,7 @@ func TestCutConnections(t *testing.T) {
 func TestDeadConnections(t *testing.T) {
 	s := newSpace(t)
 	p, kubeconfig := s.through(t, s.Token(t))
-	e := s.engine(t, Config{Kubeconfig: kubeconfig})
+	e := s.engine(t, kube.Config{Kubeconfig: kubeconfig})
 	id := create(t, e, request(t, "lines", "80", "100ms", "x", ";", "exit", "3")).ID()
 	running(t, s, e, id)
 	logs, err := e.Logs(&atom.EngineLogsRequest{ID: id, Context: t.Context()})
@@ -94,7 +95,7 @@ func TestExpiredCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, kubeconfig := s.through(t, token.Status.Token)
-	e := s.engine(t, Config{Kubeconfig: kubeconfig})
+	e := s.engine(t, kube.Config{Kubeconfig: kubeconfig})
 	id := create(t, e, request(t, "sleep", "10m")).ID()
 	running(t, s, e, id)
 	ended := make(chan error, 1)
