@@ -57,6 +57,25 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
 // Unwrap gives the class InvalidArgument.
 func (e *FieldError) Unwrap() error { return errdefs.ErrInvalidArgument }
 
+// Rejection is the error of a request that a router's rules refuse, or that
+// none of them matched. It is PermissionDenied. Find it with errors.As and a
+// *Rejection.
+type Rejection struct {
+	// Rule is the name of the rule; "default" where none matched.
+	Rule   string
+	Reason string
+}
+
+func (r *Rejection) Error() string {
+	if r.Rule == "default" {
+		return "rejected: " + r.Reason
+	}
+	return fmt.Sprintf("rejected by rule %q: %s", r.Rule, r.Reason)
+}
+
+// Unwrap gives the class PermissionDenied.
+func (r *Rejection) Unwrap() error { return errdefs.ErrPermissionDenied }
+
 // OpError is the one prefix of an error: which operation, on which backend,
 // on which atom. Routers write it; engines do not.
 type OpError struct {

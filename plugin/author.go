@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
@@ -40,7 +41,7 @@ func newAuthor[C any](p Plugin[C], log hclog.Logger) (*author, error) {
 	a := &author{
 		describe: &pb.DescribeResponse{
 			Name: p.Name, Version: p.Version, ProtocolMinor: ProtocolMinor,
-			Capabilities: capabilitiesToWire(p.Capabilities), Schema: schemaToWire(schema), Environment: p.Env,
+			Capabilities: wire.CapabilitiesToWire(p.Capabilities), Schema: schemaToWire(schema), Environment: p.Env,
 		},
 		construct: func(ctx context.Context, configJSON []byte) (atom.Engine, error) {
 			var config C
@@ -73,15 +74,15 @@ func (a *author) Configure(ctx context.Context, r *pb.ConfigureRequest) (resp *p
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("panic in the engine's constructor", "panic", p, "stack", string(debug.Stack()))
-			err = errorToWire(atom.Errorf(errdefs.ErrInternal, "the engine panicked in its constructor: %v", p))
+			err = wire.ErrorToWire(atom.Errorf(errdefs.ErrInternal, "the engine panicked in its constructor: %v", p))
 		}
 	}()
 	if _, err := a.engine(); err == nil {
-		return nil, errorToWire(atom.Errorf(errdefs.ErrFailedPrecondition, "the plugin is configured already"))
+		return nil, wire.ErrorToWire(atom.Errorf(errdefs.ErrFailedPrecondition, "the plugin is configured already"))
 	}
 	for name, value := range r.Environment {
 		if err := os.Setenv(name, value); err != nil {
-			return nil, errorToWire(atom.Errorf(errdefs.ErrInvalidArgument, "environment variable %q: %w", name, err))
+			return nil, wire.ErrorToWire(atom.Errorf(errdefs.ErrInvalidArgument, "environment variable %q: %w", name, err))
 		}
 	}
 	engine, err := a.construct(ctx, r.Config)
@@ -89,7 +90,7 @@ func (a *author) Configure(ctx context.Context, r *pb.ConfigureRequest) (resp *p
 		err = atom.Errorf(errdefs.ErrInternal, "the plugin made no engine")
 	}
 	if err != nil {
-		return nil, errorToWire(err)
+		return nil, wire.ErrorToWire(err)
 	}
 	a.mu.Lock()
 	a.configured = engine

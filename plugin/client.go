@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
@@ -19,7 +20,7 @@ const MaxMessageBytes = 64 << 20
 // process, or whatever else serves the protocol. It implements all optional
 // interfaces; calls that the engine behind it cannot serve are NotImplemented.
 //
-// A broken connection is Unavailable, and for a Create that may have reached
+// A wire.Broken connection is Unavailable, and for a Create that may have reached
 // the engine an *atom.OutcomeUnknown. All methods may be called from any number of
 // goroutines.
 type Client struct {
@@ -52,14 +53,14 @@ func callOptions() []grpc.CallOption {
 func (c *Client) Probe(ctx context.Context) (atom.Capabilities, error) {
 	resp, err := c.rpc.Probe(ctx, &pb.ProbeRequest{}, c.options...)
 	if err != nil {
-		return nil, errorFromWire(ctx, err)
+		return nil, wire.ErrorFromWire(ctx, err)
 	}
-	return capabilitiesFromWire(resp.Capabilities), nil
+	return wire.CapabilitiesFromWire(resp.Capabilities), nil
 }
 
 // Get implements atom.Engine.
 func (c *Client) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
-	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
@@ -69,7 +70,7 @@ func (c *Client) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
 
 // Lookup implements atom.Lookuper.
 func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
-	if err := sendable("key", r.Key, "owner", r.Owner); err != nil {
+	if err := wire.Sendable("key", r.Key, "owner", r.Owner); err != nil {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
@@ -81,21 +82,21 @@ func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 // had gone out and before the answer came, the error is an
 // *atom.OutcomeUnknown.
 func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
-	if err := r.Validate(); err != nil { // refuses what is not sendable, too
+	if err := r.Validate(); err != nil { // refuses what is not wire.Sendable, too
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
 	var reached peer.Peer // filled in once the call has a connection
-	resp, err := c.rpc.Create(ctx, createToWire(r), append(c.options[:len(c.options):len(c.options)], grpc.Peer(&reached))...)
-	if err != nil && ctx.Err() == nil && broken(err) && (reached.Addr != nil || !c.tells) {
-		return nil, &atom.OutcomeUnknown{Key: r.Key, Err: errorFromWire(ctx, err)}
+	resp, err := c.rpc.Create(ctx, wire.CreateToWire(r), append(c.options[:len(c.options):len(c.options)], grpc.Peer(&reached))...)
+	if err != nil && ctx.Err() == nil && wire.Broken(err) && (reached.Addr != nil || !c.tells) {
+		return nil, &atom.OutcomeUnknown{Key: r.Key, Err: wire.ErrorFromWire(ctx, err)}
 	}
 	return c.atom(ctx, resp.GetAtom(), err)
 }
 
 // Wait implements atom.Engine.
 func (c *Client) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
-	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
@@ -105,36 +106,36 @@ func (c *Client) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 
 // Stop implements atom.Engine.
 func (c *Client) Stop(r *atom.EngineStopRequest) error {
-	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
 		return err
 	}
 	ctx := atom.ContextOr(r.Context)
-	_, err := c.rpc.Stop(ctx, stopToWire(r), c.options...)
-	return errorFromWire(ctx, err)
+	_, err := c.rpc.Stop(ctx, wire.StopToWire(r), c.options...)
+	return wire.ErrorFromWire(ctx, err)
 }
 
 // Delete implements atom.Deleter.
 func (c *Client) Delete(r *atom.EngineDeleteRequest) error {
-	if err := sendable("id", r.ID, "owner", r.Owner); err != nil {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
 		return err
 	}
 	ctx := atom.ContextOr(r.Context)
 	_, err := c.rpc.Delete(ctx, &pb.DeleteRequest{Owner: r.Owner, Id: r.ID, Force: r.Force}, c.options...)
-	return errorFromWire(ctx, err)
+	return wire.ErrorFromWire(ctx, err)
 }
 
 // List implements atom.Engine.
 func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
-	if err := sendable("owner", r.Owner); err != nil {
+	if err := wire.Sendable("owner", r.Owner); err != nil {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
 	// Whatever ends the loop below ends the stream.
 	streaming, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.rpc.List(streaming, listToWire(r), c.options...)
+	stream, err := c.rpc.List(streaming, wire.ListToWire(r), c.options...)
 	if err != nil {
-		return nil, errorFromWire(ctx, err)
+		return nil, wire.ErrorFromWire(ctx, err)
 	}
 	var atoms []atom.Atom
 	for {
@@ -142,15 +143,15 @@ func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 		if err == io.EOF {
 			return atoms, nil
 		}
-		if err != nil && !broken(err) {
+		if err != nil && !wire.Broken(err) {
 			// The engine's word, which may stand beside atoms.
-			return atoms, errorFromWire(ctx, err)
+			return atoms, wire.ErrorFromWire(ctx, err)
 		}
 		if err != nil {
-			return nil, errorFromWire(ctx, err)
+			return nil, wire.ErrorFromWire(ctx, err)
 		}
 		for _, a := range batch.GetAtoms() {
-			atoms = append(atoms, atomFromWire(a, c))
+			atoms = append(atoms, wire.AtomFromWire(a, c))
 		}
 	}
 }
@@ -158,10 +159,10 @@ func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 // atom is the answer of a call that returns one.
 func (c *Client) atom(ctx context.Context, w *pb.Atom, err error) (atom.Atom, error) {
 	if err != nil {
-		return nil, errorFromWire(ctx, err)
+		return nil, wire.ErrorFromWire(ctx, err)
 	}
 	if w.GetId() == "" {
 		return nil, atom.Errorf(errdefs.ErrInternal, "the plugin answered without an atom")
 	}
-	return atomFromWire(w, c), nil
+	return wire.AtomFromWire(w, c), nil
 }

@@ -8,18 +8,19 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
 // Logs implements atom.Engine. Its reader is an *atom.LogReader. What the
 // caller does not read stays with the engine, but for gRPC's window.
 func (c *Client) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
-	if err := errors.Join(sendable("id", r.ID, "owner", r.Owner, "cursor", r.Cursor), knownStream(r.Stream)); err != nil {
+	if err := errors.Join(wire.Sendable("id", r.ID, "owner", r.Owner, "cursor", r.Cursor), wire.KnownStream(r.Stream)); err != nil {
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)
 	streaming, cancel := context.WithCancel(ctx)
-	stream, err := c.rpc.Logs(streaming, logsToWire(r), c.options...)
+	stream, err := c.rpc.Logs(streaming, wire.LogsToWire(r), c.options...)
 	if err == nil {
 		// Headers come when the engine has found the atom. Where they do not
 		// come, the status that came instead says why.
@@ -31,7 +32,7 @@ func (c *Client) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	}
 	if err != nil && err != io.EOF {
 		cancel()
-		return nil, errorFromWire(ctx, err)
+		return nil, wire.ErrorFromWire(ctx, err)
 	}
 	return atom.NewLogReader(&remoteLogs{ctx: ctx, stream: stream, cancel: cancel}, r.Timestamps), nil
 }
@@ -53,11 +54,11 @@ func (l *remoteLogs) Next() (atom.LogChunk, error) {
 		}
 		if err != nil {
 			l.cancel()
-			return atom.LogChunk{}, errorFromWire(l.ctx, err)
+			return atom.LogChunk{}, wire.ErrorFromWire(l.ctx, err)
 		}
 		l.chunks = resp.GetChunks()
 	}
-	chunk := chunkFromWire(l.chunks[0])
+	chunk := wire.ChunkFromWire(l.chunks[0])
 	l.chunks = l.chunks[1:]
 	return chunk, nil
 }

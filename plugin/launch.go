@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
@@ -163,11 +164,11 @@ func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
 	p.engine = NewClient(p.conn)
 	d, err := p.engine.rpc.Describe(ctx, &pb.DescribeRequest{})
 	if err != nil {
-		return fmt.Errorf("asking it to describe itself: %w", errorFromWire(ctx, err))
+		return fmt.Errorf("asking it to describe itself: %w", wire.ErrorFromWire(ctx, err))
 	}
 	p.description = Description{
 		Name: d.Name, Version: d.Version, Protocol: fmt.Sprintf("%d.%d", p.client.NegotiatedVersion(), d.ProtocolMinor),
-		Capabilities: capabilitiesFromWire(d.Capabilities), Schema: schemaFromWire(d.Schema), Env: d.Environment,
+		Capabilities: wire.CapabilitiesFromWire(d.Capabilities), Schema: schemaFromWire(d.Schema), Env: d.Environment,
 	}
 	return nil
 }
@@ -201,7 +202,7 @@ func (p *Process) Configure(ctx context.Context, configJSON []byte) error {
 		}
 	}
 	_, err := p.engine.rpc.Configure(ctx, &pb.ConfigureRequest{Config: configJSON, Environment: env}, p.engine.options...)
-	return errorFromWire(ctx, err)
+	return wire.ErrorFromWire(ctx, err)
 }
 
 // Engine is the plugin's engine. It serves once Configure has succeeded.
@@ -216,7 +217,7 @@ func (p *Process) Ping(ctx context.Context) error {
 	if err != nil && ctx.Err() == nil && asking.Err() != nil {
 		return atom.Errorf(errdefs.ErrUnavailable, "the plugin does not answer within %v", PingTimeout)
 	}
-	return errorFromWire(ctx, err)
+	return wire.ErrorFromWire(ctx, err)
 }
 
 // Done is closed when the plugin's process has ended, whyever.

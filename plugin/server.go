@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
@@ -41,16 +42,16 @@ func call[T any](s *server, method string, ask func(atom.Engine) (T, error)) (an
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic in the engine", "method", method, "panic", p, "stack", string(debug.Stack()))
-			err = errorToWire(atom.Errorf(errdefs.ErrInternal, "the engine panicked in %s: %v", method, p))
+			err = wire.ErrorToWire(atom.Errorf(errdefs.ErrInternal, "the engine panicked in %s: %v", method, p))
 		}
 	}()
 	e, err := s.engine()
 	if err != nil {
-		return answer, errorToWire(err)
+		return answer, wire.ErrorToWire(err)
 	}
 	answer, err = ask(e)
 	if err != nil {
-		return answer, errorToWire(err)
+		return answer, wire.ErrorToWire(err)
 	}
 	return answer, nil
 }
@@ -62,7 +63,7 @@ func (s *server) Probe(ctx context.Context, _ *pb.ProbeRequest) (*pb.ProbeRespon
 			return nil, lacks("Probe")
 		}
 		cs, err := p.Probe(ctx)
-		return &pb.ProbeResponse{Capabilities: capabilitiesToWire(cs)}, err
+		return &pb.ProbeResponse{Capabilities: wire.CapabilitiesToWire(cs)}, err
 	})
 }
 
@@ -76,19 +77,19 @@ func (s *server) Lookup(ctx context.Context, r *pb.LookupRequest) (*pb.LookupRes
 		if err != nil {
 			return nil, err
 		}
-		return &pb.LookupResponse{Atom: atomToWire(a)}, nil
+		return &pb.LookupResponse{Atom: wire.AtomToWire(a)}, nil
 	})
 }
 
 func (s *server) Create(ctx context.Context, r *pb.CreateRequest) (*pb.CreateResponse, error) {
 	return call(s, "Create", func(e atom.Engine) (*pb.CreateResponse, error) {
-		req := createFromWire(r)
+		req := wire.CreateFromWire(r)
 		req.Context = ctx
 		a, err := e.Create(req)
 		if err != nil {
 			return nil, err
 		}
-		return &pb.CreateResponse{Atom: atomToWire(a)}, nil
+		return &pb.CreateResponse{Atom: wire.AtomToWire(a)}, nil
 	})
 }
 
@@ -98,7 +99,7 @@ func (s *server) Get(ctx context.Context, r *pb.GetRequest) (*pb.GetResponse, er
 		if err != nil {
 			return nil, err
 		}
-		return &pb.GetResponse{Atom: atomToWire(a)}, nil
+		return &pb.GetResponse{Atom: wire.AtomToWire(a)}, nil
 	})
 }
 
@@ -108,13 +109,13 @@ func (s *server) Wait(ctx context.Context, r *pb.WaitRequest) (*pb.WaitResponse,
 		if err != nil {
 			return nil, err
 		}
-		return &pb.WaitResponse{Atom: atomToWire(a)}, nil
+		return &pb.WaitResponse{Atom: wire.AtomToWire(a)}, nil
 	})
 }
 
 func (s *server) Stop(ctx context.Context, r *pb.StopRequest) (*pb.StopResponse, error) {
 	return call(s, "Stop", func(e atom.Engine) (*pb.StopResponse, error) {
-		req := stopFromWire(r)
+		req := wire.StopFromWire(r)
 		req.Context = ctx
 		return &pb.StopResponse{}, e.Stop(req)
 	})
@@ -132,14 +133,14 @@ func (s *server) Delete(ctx context.Context, r *pb.DeleteRequest) (*pb.DeleteRes
 
 func (s *server) List(r *pb.ListRequest, stream grpc.ServerStreamingServer[pb.ListResponse]) error {
 	_, err := call(s, "List", func(e atom.Engine) (struct{}, error) {
-		req := listFromWire(r)
+		req := wire.ListFromWire(r)
 		req.Context = stream.Context()
 		// A router that could not ask all its backends has both.
 		atoms, err := e.List(req)
 		var batch []*pb.Atom
 		size := 0
 		for i, a := range atoms {
-			batch = append(batch, atomToWire(a))
+			batch = append(batch, wire.AtomToWire(a))
 			size += proto.Size(batch[len(batch)-1])
 			if i < len(atoms)-1 && len(batch) < listBatch && size < listBytes {
 				continue

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
@@ -35,10 +36,10 @@ const (
 
 func (s *server) Logs(r *pb.LogsRequest, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
 	_, err := call(s, "Logs", func(e atom.Engine) (struct{}, error) {
-		if _, ok := streamFromWire[r.Stream]; r.Stream != pb.Stream_STREAM_UNSPECIFIED && !ok {
+		if _, ok := wire.StreamFromWire[r.Stream]; r.Stream != pb.Stream_STREAM_UNSPECIFIED && !ok {
 			return struct{}{}, &atom.FieldError{Field: "stream", Reason: fmt.Sprintf("%d is no stream of this protocol", r.Stream)}
 		}
-		req := logsFromWire(r)
+		req := wire.LogsFromWire(r)
 		req.Context = stream.Context()
 		logs, err := e.Logs(req)
 		if err != nil {
@@ -177,7 +178,7 @@ func (q *logQueue) fill(next func() (atom.LogChunk, error)) {
 // put adds a chunk, to the one before it where that makes no difference.
 // Called with mu held.
 func (q *logQueue) put(c atom.LogChunk) {
-	stream := streamToWire[c.Stream]
+	stream := wire.StreamToWire[c.Stream]
 	if n := len(q.chunks); q.merge && n > 0 && q.chunks[n-1].Stream == stream && len(q.chunks[n-1].Data)+len(c.Data) <= logMessage-chunkCost {
 		last := q.chunks[n-1]
 		last.Data = appendInSteps(last.Data, c.Data)
@@ -186,7 +187,7 @@ func (q *logQueue) put(c atom.LogChunk) {
 		return
 	}
 	c.Data = slices.Clip(c.Data) // what follows it may be another chunk's
-	q.chunks = append(q.chunks, chunkToWire(c))
+	q.chunks = append(q.chunks, wire.ChunkToWire(c))
 	q.bytes += len(c.Data) + chunkCost
 }
 

@@ -6,11 +6,11 @@ import (
 
 // backend is one backend of a config, with what keeps it alive. A reload that
 // changes only how the router uses it makes another one of the same
-// supervisor and room.
+// supervisor and rooms.
 type backend struct {
 	conf Backend
 	*supervisor
-	room *room
+	rooms *rooms
 }
 
 // health is what is known without asking.

@@ -12,7 +12,7 @@ import (
 )
 
 // Create implements atom.Engine: the rules choose the backend. A request that
-// they refuse is a *Rejection. A backend that certainly did not make the atom
+// they refuse is a *atom.Rejection. A backend that certainly did not make the atom
 // is passed over as the rule says; where that is not certain the error is an
 // *atom.OutcomeUnknown.
 func (e *Engine) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {
@@ -72,6 +72,8 @@ type creation struct {
 	// last is the latest backend's error, tried how many gave one.
 	last  error
 	tried int
+	// doubt is why one of them may have made the atom all the same.
+	doubt error
 }
 
 // health is what the decision is made by. A Key of the router's own making is
@@ -124,6 +126,8 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 		case cause != "":
 			next.Cause, next.Reason = cause, err.Error()
 			c.last, c.tried = opError("create", b.conf.Name, "", err), c.tried+1
+		case err != nil && c.doubt != nil:
+			return nil, c.doubt
 		default:
 			return c.engine.adopt("create", b, "", a, err)
 		}
@@ -134,7 +138,10 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 // where the rule leads to one only.
 func (c *creation) failure(walk *Walk) error {
 	err := walk.Err()
-	if c.tried == 1 && len(c.decision.Candidates) == 1 {
+	switch {
+	case c.doubt != nil:
+		return c.doubt // whatever the others said
+	case c.tried == 1 && len(c.decision.Candidates) == 1:
 		return c.last
 	}
 	if c.last != nil {
@@ -162,7 +169,9 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 		if has, err = i.capabilities(ctx); err == nil {
 			missing = has.Missing(c.needs())
 		}
-		b.note(i, err)
+		if ctx.Err() == nil {
+			b.note(i, err)
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -172,7 +181,8 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 	case len(missing) > 0:
 		return nil, missing, "", nil
 	}
-	if err := b.room.take(ctx, b.conf.MaxAtoms, c.count(b)); err != nil {
+	room := b.rooms.room(c.request.Owner)
+	if err := room.take(ctx, b.conf.MaxAtoms, c.count(b)); err != nil {
 		var full *fullError
 		if errors.As(err, &full) {
 			return nil, nil, Full, err
@@ -182,12 +192,12 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 	a, err = c.make(ctx, b, i)
 	var unknown *atom.OutcomeUnknown
 	isUnknown := errors.As(err, &unknown)
-	b.room.give(err == nil || isUnknown)
+	room.give(err == nil || isUnknown)
 	switch {
 	case err == nil:
 	case isUnknown:
 		if c.given && c.decision.AllowDuplicates && ctx.Err() == nil {
-			cause = Unavailable
+			cause, c.doubt = Unavailable, opError("create", b.conf.Name, "", err)
 		}
 	case errdefs.IsResourceExhausted(err):
 		cause = Full
@@ -227,28 +237,52 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 	if !once {
 		r.Key = "" // the engine would not know what to do with it
 	}
+	bound, end := b.bound(ctx, i)
+	defer end()
+	r.Context = bound
 	a, err := i.engine.Create(&r)
+	r.Context = ctx
 	if err == nil {
 		b.note(i, nil)
 		return a, nil
 	}
+	if ctx.Err() != nil && once && !c.given {
+		// Nobody knows the Key, and the engine may be at work yet.
+		c.engine.throwOut(b, r.Owner, r.Key)
+	}
 	if !unsure(ctx, i, err) {
 		i.doubt(err)
-		return nil, ended(ctx, err)
+		return nil, b.endOf(ctx, err)
 	}
 	if once {
-		i, err2 := b.instance(ctx)
-		if err2 == nil {
-			if a, err2 = i.engine.Create(&r); err2 == nil {
-				return a, nil
-			}
-			if !errdefs.IsUnavailable(err2) && ctx.Err() == nil {
-				return nil, err2 // a definite answer
-			}
+		a, err = c.askAgain(ctx, b, &r)
+		if err == nil || !errdefs.IsUnavailable(err) && ctx.Err() == nil {
+			return a, err
 		}
-		err = err2
 	}
 	return nil, c.unknown(ended(ctx, err))
+}
+
+// askAgain sends a request again whose first sending may have made an atom. A
+// refusal does not tell whether it has, since a quota or a full disk is met
+// before the atom is: it counts when the backend says that there is none.
+func (c *creation) askAgain(ctx context.Context, b *backend, r *atom.EngineCreateRequest) (atom.Atom, error) {
+	i, err := b.instance(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := i.engine.Create(r)
+	if err == nil || errdefs.IsUnavailable(err) || ctx.Err() != nil {
+		return a, err
+	}
+	found, lerr := c.engine.lookupOne(ctx, b, r.Owner, r.Key)
+	switch {
+	case lerr != nil:
+		return nil, atom.Errorf(errdefs.ErrUnavailable, "%v; whether it has the atom: %w", err, lerr)
+	case found != nil && !errdefs.IsAlreadyExists(err):
+		return found, nil
+	}
+	return nil, err
 }
 
 // unsure reports whether a Create that failed with err may have made an atom.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/containerd/errdefs"
-
 	"github.com/atom-router/atom-router/atom"
 )
 
@@ -55,10 +53,11 @@ type Candidate struct {
 	// Reason says Cause or Missing in words; "" for a backend that can be
 	// tried.
 	Reason string
+	// On is for which causes its tier is entered; empty is for all.
+	On []Cause
 
 	weight int
 	total  int // of the tier's weights
-	on     []Cause
 }
 
 // RuleTrace tells what a rule made of a request.
@@ -69,24 +68,6 @@ type RuleTrace struct {
 	// no values of env.
 	Reason string
 }
-
-// Rejection is the error of a request that the rules refuse, or that none of
-// them matched. It is PermissionDenied. Find it with errors.As and a
-// *Rejection.
-type Rejection struct {
-	Rule   string
-	Reason string
-}
-
-func (r *Rejection) Error() string {
-	if r.Rule == DefaultRule {
-		return "rejected: " + r.Reason
-	}
-	return fmt.Sprintf("rejected by rule %q: %s", r.Rule, r.Reason)
-}
-
-// Unwrap gives the class PermissionDenied.
-func (r *Rejection) Unwrap() error { return errdefs.ErrPermissionDenied }
 
 // noRule is why the zero default rejects.
 const noRule = "no rule matched"
@@ -170,7 +151,7 @@ func (rule *Rule) candidates(r *atom.EngineCreateRequest, health func(string) He
 			h := health(target.Backend)
 			c := Candidate{Backend: target.Backend, Tier: i, Cause: h.Cause, weight: target.Weight, total: total}
 			if i > 0 {
-				c.on = tier.On
+				c.On = tier.On
 			}
 			if h.Capabilities != nil {
 				c.Missing = h.Capabilities.Missing(needs)
@@ -198,11 +179,11 @@ func (d *Decision) Backend() string {
 	return ""
 }
 
-// Err is why the request goes nowhere as things stand: a *Rejection, or that
+// Err is why the request goes nowhere as things stand: a *atom.Rejection, or that
 // of Walk. It is nil where it goes to a Backend.
 func (d *Decision) Err() error {
 	if d.Rejected != "" {
-		return &Rejection{Rule: d.Rule, Reason: d.Rejected}
+		return &atom.Rejection{Rule: d.Rule, Reason: d.Rejected}
 	}
 	w := d.Walk()
 	if w.Next() != nil {

@@ -71,7 +71,7 @@ func TestDecide(t *testing.T) {
 			if plain.Trace != nil || plain.Rule != d.Rule || plain.Backend() != d.Backend() || plain.Rejected != d.Rejected {
 				t.Errorf("without a trace it decides otherwise: %+v", plain)
 			}
-			var rejection *Rejection
+			var rejection *atom.Rejection
 			if err := d.Err(); (err != nil) != (c.rejected != "") || err != nil && (!errors.As(err, &rejection) || !errdefs.IsPermissionDenied(err)) {
 				t.Errorf("error %v", err)
 			}

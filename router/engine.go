@@ -29,6 +29,8 @@ type Engine struct {
 	life context.Context
 	end  context.CancelFunc
 	wg   sync.WaitGroup // the janitor, and backends that are being closed
+	// tidying are those that remove what cancelled Creates made.
+	tidying sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows, and what supervisors say it does
 	closed  bool
@@ -73,9 +75,14 @@ func New(ctx context.Context, config Config, options Options) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed = true
+	e.mu.Unlock()
+	e.end() // a Reload that is under way, too
+	e.reloading <- struct{}{}
+	defer func() { <-e.reloading }()
+	e.mu.Lock()
 	all := append(e.now.backends[:len(e.now.backends):len(e.now.backends)], e.leaving...)
 	e.mu.Unlock()
-	e.end()
+	e.tidying.Wait()
 	each(all, func(_ int, b *backend) { b.close() })
 	e.wg.Wait()
 	return nil

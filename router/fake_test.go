@@ -33,6 +33,8 @@ type fake struct {
 	get    func(*atom.EngineGetRequest) error
 	probe  func() error
 	logs   func(*atom.EngineLogsRequest) (io.ReadCloser, error)
+	wait   func(*atom.EngineWaitRequest) error
+	delete func(*atom.EngineDeleteRequest) error
 
 	seen []*atom.EngineCreateRequest
 	// stopped is closed and replaced with every Stop.
@@ -50,6 +52,13 @@ func (f *fake) call(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, name)
+}
+
+// count is how many atoms there are.
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.atoms)
 }
 
 // asked counts the calls whose names begin so.
@@ -183,6 +192,11 @@ func (f *fake) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 
 func (f *fake) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	f.call("wait")
+	if f.wait != nil {
+		if err := f.wait(r); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		f.mu.Lock()
 		if f.stopped == nil {
@@ -224,6 +238,11 @@ func (f *fake) Stop(r *atom.EngineStopRequest) error {
 
 func (f *fake) Delete(r *atom.EngineDeleteRequest) error {
 	f.call("delete " + r.ID)
+	if f.delete != nil {
+		if err := f.delete(r); err != nil {
+			return err
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a, err := f.find(r.ID, r.Owner)

@@ -24,12 +24,13 @@ const (
 // what crashed Creates left half-made, until the router is closed. It wakes no
 // plugin for the sake of half-made atoms alone.
 func (e *Engine) clean() {
-	for first := true; ; first = false {
+	last := time.Now()
+	for first := true; ; {
 		every := e.sweepEvery()
 		if first {
 			every = min(every, sweepFirst)
 		}
-		timer := time.NewTimer(every)
+		timer := time.NewTimer(time.Until(last.Add(every)))
 		select {
 		case <-e.life.Done():
 			timer.Stop()
@@ -40,6 +41,7 @@ func (e *Engine) clean() {
 		case <-timer.C:
 		}
 		e.sweepAll()
+		first, last = false, time.Now()
 	}
 }
 
@@ -74,7 +76,8 @@ func (e *Engine) sweep(ctx context.Context, b *backend, owner string) {
 		return
 	}
 	for _, a := range atoms {
-		if ctx.Err() != nil || !expired(a, b.conf.Retention, time.Now()) {
+		// A Reload may have changed it since.
+		if retention, ok := e.retention(b); ctx.Err() != nil || !ok || !expired(a, retention, time.Now()) {
 			continue
 		}
 		_, err := ask(ctx, b, func(ctx context.Context, i *instance) (struct{}, error) {
@@ -97,6 +100,19 @@ func (e *Engine) sweep(ctx context.Context, b *backend, owner string) {
 			b.log.Debug("the janitor cannot remove an atom", "id", joinID(b.conf.Name, a.ID()), "error", err)
 		}
 	}
+}
+
+// retention is that of a backend now; false where it is not in the config any
+// more.
+func (e *Engine) retention(b *backend) (time.Duration, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, now := range e.now.backends {
+		if now.supervisor == b.supervisor {
+			return now.conf.Retention, true
+		}
+	}
+	return 0, false
 }
 
 // expired reports whether an atom has outlived retention, or its Create.

@@ -22,20 +22,33 @@ func stay[T any](ctx context.Context, b *backend, fn func(ctx context.Context, i
 		if err != nil {
 			return none, err
 		}
-		v, failed := fn(ctx, i, again)
+		bound, end := b.bound(ctx, i)
+		v, failed := fn(bound, i, again)
+		end()
 		switch {
 		case failed == nil:
 			b.note(i, nil)
 			return v, nil
 		case ctx.Err() != nil:
 			return none, ended(ctx, failed)
-		case !lost(ctx, i, failed):
+		case lost(ctx, i, failed):
+			i, err = b.next(ctx)
+		case again && errdefs.IsUnavailable(failed):
+			// The first plugin would have sat it out that what stands behind
+			// it is away.
+			if err = b.sleep(ctx, awayPause); err == nil {
+				i, err = b.next(ctx)
+			}
+		default:
 			i.doubt(failed)
-			return none, failed
+			return none, b.endOf(ctx, failed)
 		}
-		i, err = b.next(ctx)
 	}
 }
+
+// awayPause is how long to leave what stands behind a plugin alone when it does
+// not answer.
+const awayPause = time.Second
 
 // next is the instance after one that was lost. Other than instance it waits
 // for as long as the backend is backing off.
@@ -75,7 +88,8 @@ func gone(native string) atom.Atom {
 // instance where one is lost: after the last cursor, and without the bytes
 // that were given since.
 type lasting struct {
-	ctx    context.Context
+	caller context.Context
+	ctx    context.Context // ends with the caller's, with Close, and with the backend
 	cancel context.CancelFunc
 	b      *backend
 	req    atom.EngineLogsRequest // as the engine gets it
@@ -93,7 +107,10 @@ type lasting struct {
 // newLasting opens the logs that req describes, which is the engine's.
 func newLasting(ctx context.Context, b *backend, req atom.EngineLogsRequest) (*lasting, error) {
 	l := &lasting{b: b, req: req}
-	l.ctx, l.cancel = context.WithCancel(ctx)
+	l.caller = ctx
+	own, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(b.life, cancel) // engines in this process know nothing of it
+	l.ctx, l.cancel = own, func() { stop(); cancel() }
 	_, err := ask(l.ctx, b, func(ctx context.Context, i *instance) (struct{}, error) {
 		if req.Stream != "" {
 			if err := can(ctx, b, i, atom.CapLogStreams); err != nil {
@@ -141,10 +158,12 @@ func (l *lasting) Next() (atom.LogChunk, error) {
 			continue
 		}
 		if errors.Is(err, io.EOF) || l.ctx.Err() != nil || !l.resumable() || !lost(l.ctx, l.inst, err) {
-			return atom.LogChunk{}, err
+			l.cancel()
+			return atom.LogChunk{}, l.b.endOf(l.caller, err)
 		}
 		if err := l.resume(); err != nil {
-			return atom.LogChunk{}, err
+			l.cancel()
+			return atom.LogChunk{}, l.b.endOf(l.caller, err)
 		}
 	}
 }
@@ -157,8 +176,13 @@ func (l *lasting) resume() error {
 		return err
 	}
 	for {
-		if err = l.open(i); err == nil || l.ctx.Err() != nil || !lost(l.ctx, i, err) {
+		if err = l.open(i); err == nil || l.ctx.Err() != nil || !errdefs.IsUnavailable(err) {
 			return err
+		}
+		if !lost(l.ctx, i, err) { // what stands behind it is away
+			if err := l.b.sleep(l.ctx, awayPause); err != nil {
+				return err
+			}
 		}
 		if i, err = l.b.next(l.ctx); err != nil {
 			return err
@@ -167,9 +191,10 @@ func (l *lasting) resume() error {
 }
 
 // resumable reports whether asking again gives what is still to come: a Tail
-// is counted from an end that moves.
+// is counted from an end that moves, and until something of it was read nobody
+// knows where that was.
 func (l *lasting) resumable() bool {
-	return l.cursor != "" || l.req.Cursor != "" || l.past == 0 || l.req.Tail == 0
+	return l.cursor != "" || l.req.Cursor != "" || l.req.Tail == 0
 }
 
 // take takes off what was given already, and notes where the rest ends.

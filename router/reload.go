@@ -31,6 +31,9 @@ func (e *Engine) Reload(ctx context.Context, config Config) error {
 	case <-ctx.Done():
 		return opError("reload", "", "", ctx.Err())
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.life, cancel)() // Close ends it
 	e.mu.Lock()
 	old := e.now // which only Reload replaces
 	e.mu.Unlock()
@@ -41,7 +44,10 @@ func (e *Engine) Reload(ctx context.Context, config Config) error {
 	errs := make([]error, len(fresh))
 	each(fresh, func(n int, b *backend) { errs[n] = tryOut(ctx, b, old.byName[b.conf.Name]) })
 	err = errors.Join(errs...)
-	if ctx.Err() != nil {
+	switch {
+	case e.life.Err() != nil:
+		err = opError("reload", "", "", errClosed())
+	case ctx.Err() != nil:
 		err = opError("reload", "", "", ctx.Err())
 	}
 	if err == nil && !e.turnTo(next) {

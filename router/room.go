@@ -29,6 +29,23 @@ type room struct {
 	pending int       // Creates under way
 }
 
+// rooms are a backend's, by owner: what one runs takes nothing from another.
+type rooms struct {
+	mu sync.Mutex
+	of map[string]*room
+}
+
+func newRooms() *rooms { return &rooms{of: make(map[string]*room)} }
+
+func (r *rooms) room(owner string) *room {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of[owner] == nil {
+		r.of[owner] = newRoom()
+	}
+	return r.of[owner]
+}
+
 func newRoom() *room { return &room{counting: make(chan struct{}, 1)} }
 
 // fullError says that a backend has no room.
@@ -56,6 +73,9 @@ func (r *room) take(ctx context.Context, most int, count func(context.Context) (
 		return nil
 	}
 	began := time.Now()
+	r.mu.Lock()
+	before := r.added
+	r.mu.Unlock()
 	n, err := count(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -67,7 +87,8 @@ func (r *room) take(ctx context.Context, most int, count func(context.Context) (
 		return nil
 	}
 	r.mu.Lock()
-	r.counted, r.at, r.added = n, began, 0
+	// Those that came while it was counted may be in the count, or not.
+	r.counted, r.at, r.added = n, began, r.added-before
 	r.mu.Unlock()
 	return r.reserve(most, false)
 }

@@ -91,7 +91,10 @@ func (e *Engine) Logs(req *atom.EngineLogsRequest) (io.ReadCloser, error) {
 		r.release()
 		return nil, opError("logs", b.conf.Name, req.ID, err)
 	}
-	return atom.NewLogReader(&prefixed{logs: logs, backend: b.conf.Name, id: req.ID, release: r.release}, req.Timestamps), nil
+	// A reader whose context has ended need not be closed to let go.
+	stop := context.AfterFunc(atom.ContextOr(req.Context), r.release)
+	release := func() { stop(); r.release() }
+	return atom.NewLogReader(&prefixed{logs: logs, backend: b.conf.Name, id: req.ID, release: release}, req.Timestamps), nil
 }
 
 // routed is what a backend is asked about. release ends the hold on it.
@@ -157,7 +160,9 @@ func ask[T any](ctx context.Context, b *backend, fn func(context.Context, *insta
 		if err != nil {
 			return none, err
 		}
-		v, err := fn(ctx, i)
+		bound, end := b.bound(ctx, i)
+		v, err := fn(bound, i)
+		end()
 		if err == nil {
 			b.note(i, nil)
 			return v, nil
@@ -169,7 +174,7 @@ func ask[T any](ctx context.Context, b *backend, fn func(context.Context, *insta
 			continue
 		}
 		i.doubt(err)
-		return none, err
+		return none, b.endOf(ctx, err)
 	}
 }
 

@@ -2,6 +2,8 @@ package router
 
 import (
 	"context"
+	"errors"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -73,6 +75,8 @@ type supervisor struct {
 	// startTimeout bounds start.
 	startTimeout time.Duration
 	pingEvery    time.Duration
+	// dirs are where start looks for the plugin.
+	dirs []string
 
 	// life ends with the router; wg counts the goroutines that it owns: one
 	// for a launch under way, one for each live plugin.
@@ -344,6 +348,26 @@ func (s *supervisor) note(inst *instance, err error) {
 	} else {
 		s.turn(Ready, nil)
 	}
+}
+
+// bound is ctx for a call of an instance, which ends with the backend as well:
+// an engine in this process does not end with its plugin.
+func (s *supervisor) bound(ctx context.Context, i *instance) (context.Context, context.CancelFunc) {
+	if i.done != nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// endOf is the error of a call that failed with err: that of ctx where that
+// has ended, and that the router is closed where the backend has.
+func (s *supervisor) endOf(ctx context.Context, err error) error {
+	if s.life.Err() != nil && ctx.Err() == nil && !errors.Is(err, io.EOF) {
+		return errClosed()
+	}
+	return ended(ctx, err)
 }
 
 // close ends the backend's plugin and refuses what comes after. It returns

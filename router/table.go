@@ -42,16 +42,17 @@ func newTable(config Config, o Options, old *table) (t *table, fresh []*backend,
 	for _, conf := range config.Backends {
 		b := &backend{conf: conf}
 		if was := old.served(conf, l); was != nil {
-			b.supervisor, b.room = was.supervisor, was.room
+			b.supervisor, b.rooms = was.supervisor, was.rooms
 		} else {
 			log := o.Logger.Named(conf.Name)
-			b.room = newRoom()
+			b.rooms = newRooms()
 			b.supervisor = newSupervisor(log, o.StartTimeout, func(ctx context.Context) (*instance, error) {
 				if conf.Engine != nil {
 					return inProcess(conf.Engine), nil
 				}
 				return l.start(ctx, conf, log)
 			})
+			b.dirs = config.PluginDirs
 			fresh = append(fresh, b)
 		}
 		t.backends = append(t.backends, b)
@@ -78,9 +79,12 @@ func (t *table) served(conf Backend, l *launcher) *backend {
 		}
 		return nil
 	}
-	// What cannot be found is looked for again with every launch.
-	command, _ := FindPlugin(conf.Plugin, l.dirs, l.builtin)
-	before, _ := FindPlugin(was.conf.Plugin, t.config.PluginDirs, l.builtin)
+	// What is found there now is what its next launch starts.
+	command, err := FindPlugin(conf.Plugin, l.dirs, l.builtin)
+	before, errBefore := FindPlugin(was.conf.Plugin, was.dirs, l.builtin)
+	if (err != nil || errBefore != nil) && !slices.Equal(l.dirs, was.dirs) {
+		return nil
+	}
 	if conf.Plugin == was.conf.Plugin && conf.SHA256 == was.conf.SHA256 &&
 		slices.Equal(command, before) && slices.Equal(conf.Env, was.conf.Env) &&
 		sameSettings(conf.Settings, was.conf.Settings) {
@@ -90,7 +94,7 @@ func (t *table) served(conf Backend, l *launcher) *backend {
 }
 
 func sameEngine(a, b atom.Engine) bool {
-	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+	return a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 func sameSettings(a, b Settings) bool {

@@ -56,7 +56,7 @@ func (w *Walk) Next() *Candidate {
 			continue
 		}
 		if !c.follows(w.causes) {
-			w.passed = append(w.passed, fmt.Sprintf("%s: is only for when those before it are %s", c.Backend, joinCauses(c.on)))
+			w.passed = append(w.passed, fmt.Sprintf("%s: is only for when those before it are %s", c.Backend, joinCauses(c.On)))
 			continue
 		}
 		if c.Tier != w.tier {
@@ -107,10 +107,10 @@ func (w *Walk) Err() error {
 // follows reports whether the candidate may be tried after others were passed
 // over for these causes.
 func (c *Candidate) follows(causes []Cause) bool {
-	if len(c.on) == 0 {
+	if len(c.On) == 0 {
 		return true
 	}
-	return !slices.ContainsFunc(causes, func(cause Cause) bool { return !slices.Contains(c.on, cause) })
+	return !slices.ContainsFunc(causes, func(cause Cause) bool { return !slices.Contains(c.On, cause) })
 }
 
 func joinCauses(cs []Cause) string {

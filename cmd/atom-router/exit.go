@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 // Exit codes; `help exit-codes` and docs/command-line.md tell them to users.
@@ -66,7 +65,7 @@ func codeOf(cmd *cobra.Command, err error) int {
 		return own.code
 	}
 	var bad *usageError
-	var rejected *router.Rejection
+	var rejected *atom.Rejection
 	switch {
 	case errors.As(err, &bad), malformedID(err), isCobraUsage(err):
 		return codeUsage

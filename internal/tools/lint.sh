@@ -1,8 +1,9 @@
 #!/bin/sh
-# lint.sh TOOLS PROTO: every check that needs no engine. All of them run, and
+# lint.sh TOOLS PROTO…: every check that needs no engine. All of them run, and
 # any that fails makes the whole fail.
 set -u
-tools=$1 proto=$2
+tools=$1
+shift
 failed=0
 fail() { echo "lint: $1"; failed=1; }
 
@@ -18,8 +19,10 @@ go mod tidy -diff >/dev/null || fail "go.mod is not tidy: run go mod tidy"
 
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-"$tools/protogen" -bin "$tools" -root plugin/proto -out "$fresh" "$proto" || fail "generating $proto"
-for f in "$fresh/${proto%/*}"/*.go; do
-	cmp -s "$f" "plugin/proto/${proto%/*}/${f##*/}" || fail "${f##*/} is not what $proto generates: run make generate"
+for proto in "$@"; do
+	"$tools/protogen" -bin "$tools" -root plugin/proto -out "$fresh" "$proto" || fail "generating $proto"
+	for f in "$fresh/${proto%/*}"/*.go; do
+		cmp -s "$f" "plugin/proto/${proto%/*}/${f##*/}" || fail "${f##*/} is not what $proto generates: run make generate"
+	done
 done
 exit $failed

@@ -64,7 +64,7 @@ func (e *Engine) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 	if r.Key != "" {
 		// What exists needs neither registry nor image.
 		c, err := e.inspect(ctx, p.name)
-		if err == nil && !untouched(c.State) && !startFailed(c.State) {
+		if err == nil && !untouched(c.State) && (!startFailed(c.State) || startLost(c.State)) {
 			return p.judge(c)
 		}
 		if err != nil && !errdefs.IsNotFound(err) {
@@ -161,6 +161,8 @@ func (p *placing) place(ctx context.Context) (atom.Atom, error) {
 			return nil, atom.Errorf(errdefs.ErrUnavailable, "the container was removed by someone else right after its start")
 		case err != nil:
 			return nil, &atom.OutcomeUnknown{Key: p.key, Err: err}
+		case untouched(c.State): // of all starts, the one that failed without a trace
+			return nil, &atom.OutcomeUnknown{Key: p.key, Err: atom.Errorf(errdefs.ErrUnavailable, "the Docker daemon lost its containerd while it started the container")}
 		}
 		if p.wanted.Err() != nil && p.throwOut {
 			p.tidy(id, true)
@@ -285,7 +287,7 @@ func (p *placing) start(ctx context.Context, id string) error {
 		return &atom.OutcomeUnknown{Key: p.key, Err: fault}
 	case errdefs.IsNotFound(err) && strings.Contains(daemonText(err), "No such container"):
 		return fault
-	case hasProcess(daemonText(err)):
+	case mayHaveProcess(daemonText(err)):
 		p.e.log.Warn("the daemon has lost sight of a container's process", "container", id, "error", fault)
 		return nil // what there is says so: see startLost
 	}

@@ -61,7 +61,7 @@ func infoOf(c container.InspectResponse) atom.Info {
 	switch {
 	case startLost(c.State):
 		info.Message = "the Docker daemon died while it started the container and has lost sight of its process, which may run: " + c.State.Error
-	case !info.StoppedAt.IsZero() && hasProcess(c.State.Error):
+	case !info.StoppedAt.IsZero() && mayHaveProcess(c.State.Error):
 		info.Message = "" // it was lost sight of, and its end was seen
 	}
 	if info.Message == "" && info.Result == atom.ResourceFailure {
@@ -105,16 +105,25 @@ func startFailed(s *container.State) bool {
 	return parseTime(s.StartedAt).IsZero() && parseTime(s.FinishedAt).IsZero() && (s.Error != "" || s.ExitCode != 0)
 }
 
-// startLost reports whether the start failed because there is a process
-// already, of which the daemon does not know: it was killed after it had begun
-// the process and before it had noted that. It cannot be told to end it. It
-// may yet see its end, which a FinishedAt tells.
-func startLost(s *container.State) bool { return startFailed(s) && hasProcess(s.Error) }
+// startLost reports whether the start failed and there is, or may be, a process
+// of which the daemon does not know: it, or its containerd, was killed after it
+// had begun the process and before that was noted. It cannot be told to end it.
+// It may yet see its end, which a FinishedAt tells.
+func startLost(s *container.State) bool { return startFailed(s) && mayHaveProcess(s.Error) }
 
-// hasProcess recognizes containerd's words for that, and the daemon's.
-func hasProcess(text string) bool {
-	_, task, found := strings.Cut(text, "task ")
-	return found && strings.Contains(task, ": already exists") || strings.Contains(text, "id already in use")
+// mayHaveProcess recognizes the words of a start that failed although there is
+// a process, or may be one: containerd's that there is, the daemon's, and those
+// of a containerd that was lost on the way.
+func mayHaveProcess(text string) bool {
+	if _, task, found := strings.Cut(text, "task "); found && strings.Contains(task, ": already exists") {
+		return true
+	}
+	for _, words := range []string{"id already in use", "error reading from server", "transport is closing", "ttrpc: closed", "connection error: desc"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
 }
 
 func exitOf(s *container.State) atom.Exit {

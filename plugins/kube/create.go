@@ -124,7 +124,7 @@ func (p *placing) place(ctx context.Context) (*record, error) {
 			}
 			fault = err
 		case !errdefs.IsUnavailable(fault):
-			return nil, p.outcome(perhaps && ctx.Err() == nil, fault)
+			return p.refusal(ctx, perhaps && ctx.Err() == nil, fault)
 		case !sent && !perhaps:
 			return nil, p.orEnd(fault) // never got there: others can be asked
 		case sent && !refused(err):
@@ -144,6 +144,20 @@ func (p *placing) try(ctx context.Context) (pod *corev1.Pod, sent bool, err erro
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote.Store(true) }})
 	pod, err = p.e.api.create(traced, p.pod, metav1.CreateOptions{})
 	return pod, wrote.Load(), err
+}
+
+// refusal is what it means that the API server refuses to make the pod. Quota
+// and admission come before the look whether there is one of that name: an
+// earlier Create under the Key may have made it when there was room.
+func (p *placing) refusal(ctx context.Context, perhaps bool, fault error) (*record, error) {
+	r, err := p.existing(ctx)
+	switch {
+	case err == nil, errdefs.IsAlreadyExists(err):
+		return r, err
+	case !errors.Is(err, errVanished) && p.r.Key != "":
+		perhaps = true // who knows
+	}
+	return nil, p.outcome(perhaps, fault)
 }
 
 // outcome is fault, or that it is not known whether the pod was made.

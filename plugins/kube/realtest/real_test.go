@@ -435,6 +435,9 @@ func TestRefusedCreates(t *testing.T) {
 	s := newSpace(t)
 	ctx := t.Context()
 	e := s.engine(t, kube.Config{AllowHostPath: true})
+	before := request(t, "exit", "0")
+	before.Key = "before"
+	made := create(t, e, before)
 	_, err := s.Admin.CoreV1().ResourceQuotas(s.Name).Create(ctx, &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "one"},
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"pods": resource.MustParse("0")}},
@@ -453,6 +456,19 @@ func TestRefusedCreates(t *testing.T) {
 		}
 		return err
 	})
+	// What was made when there was room is found, by an engine too that knows
+	// nothing of it; it is another request that is refused.
+	other := s.engine(t, kube.Config{})
+	if again, err := other.Create(before); err != nil || again.ID() != made.ID() {
+		t.Errorf("the same Create gives %v, %v", again, err)
+	}
+	before.Command = []string{"exit", "1"}
+	if _, err := other.Create(before); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("another one under its key: %v", err)
+	}
+	if err := e.Delete(&atom.EngineDeleteRequest{ID: made.ID(), Force: true, Context: ctx}); err != nil {
+		t.Error(err)
+	}
 	if _, err := e.Probe(ctx); err != nil {
 		t.Errorf("a full quota is no reason to call the backend unavailable: %v", err)
 	}

@@ -2081,8 +2081,16 @@ type ErrorDetail struct {
 	// A Create may or may not have made an atom under this key.
 	OutcomeUnknown bool   `protobuf:"varint,2,opt,name=outcome_unknown,json=outcomeUnknown,proto3" json:"outcome_unknown,omitempty"`
 	Key            string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Where the engine is a router: the operation, backend and atom that the
+	// error is about, which its text does not repeat.
+	Op      string `protobuf:"bytes,4,opt,name=op,proto3" json:"op,omitempty"`
+	Backend string `protobuf:"bytes,5,opt,name=backend,proto3" json:"backend,omitempty"`
+	Id      string `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
+	// The rules refuse the request: the rule, and why.
+	RejectingRule string `protobuf:"bytes,7,opt,name=rejecting_rule,json=rejectingRule,proto3" json:"rejecting_rule,omitempty"`
+	Rejection     string `protobuf:"bytes,8,opt,name=rejection,proto3" json:"rejection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ErrorDetail) Reset() {
@@ -2132,6 +2140,41 @@ func (x *ErrorDetail) GetOutcomeUnknown() bool {
 func (x *ErrorDetail) GetKey() string {
 	if x != nil {
 		return x.Key
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetBackend() string {
+	if x != nil {
+		return x.Backend
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetRejectingRule() string {
+	if x != nil {
+		return x.RejectingRule
+	}
+	return ""
+}
+
+func (x *ErrorDetail) GetRejection() string {
+	if x != nil {
+		return x.Rejection
 	}
 	return ""
 }
@@ -2340,11 +2383,16 @@ const file_atomrouter_engine_v1_engine_proto_rawDesc = "" +
 	"\x06stream\x18\x01 \x01(\x0e2\x1c.atomrouter.engine.v1.StreamR\x06stream\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x16\n" +
-	"\x06cursor\x18\x04 \x01(\tR\x06cursor\"\x82\x01\n" +
+	"\x06cursor\x18\x04 \x01(\tR\x06cursor\"\x81\x02\n" +
 	"\vErrorDetail\x128\n" +
 	"\x06fields\x18\x01 \x03(\v2 .atomrouter.engine.v1.FieldErrorR\x06fields\x12'\n" +
 	"\x0foutcome_unknown\x18\x02 \x01(\bR\x0eoutcomeUnknown\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\":\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x0e\n" +
+	"\x02op\x18\x04 \x01(\tR\x02op\x12\x18\n" +
+	"\abackend\x18\x05 \x01(\tR\abackend\x12\x0e\n" +
+	"\x02id\x18\x06 \x01(\tR\x02id\x12%\n" +
+	"\x0erejecting_rule\x18\a \x01(\tR\rrejectingRule\x12\x1c\n" +
+	"\trejection\x18\b \x01(\tR\trejection\":\n" +
 	"\n" +
 	"FieldError\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +

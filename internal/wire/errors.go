@@ -1,4 +1,4 @@
-package plugin
+package wire
 
 import (
 	"context"
@@ -35,9 +35,9 @@ var (
 	classOf = inverse(codeOf)
 )
 
-// errorToWire is err as a gRPC status that errorFromWire makes the same error
+// ErrorToWire is err as a gRPC status that ErrorFromWire makes the same error
 // of.
-func errorToWire(err error) error {
+func ErrorToWire(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -47,9 +47,17 @@ func errorToWire(err error) error {
 	}
 	detail := &pb.ErrorDetail{}
 	text := err
+	if op, ok := err.(*atom.OpError); ok {
+		detail.Op, detail.Backend, detail.Id = TextToWire(op.Op), TextToWire(op.Backend), TextToWire(op.ID)
+		text = op.Err
+	}
+	var rejected *atom.Rejection
+	if errors.As(err, &rejected) {
+		detail.RejectingRule, detail.Rejection = errorText(rejected.Rule), errorText(rejected.Reason)
+	}
 	var unknown *atom.OutcomeUnknown
 	if errors.As(err, &unknown) {
-		detail.OutcomeUnknown, detail.Key = true, textToWire(unknown.Key)
+		detail.OutcomeUnknown, detail.Key = true, TextToWire(unknown.Key)
 		text = unknown.Err
 	}
 	for _, f := range atom.AsFieldErrors(err) {
@@ -83,13 +91,13 @@ func errorText(s string) string {
 	if len(s) > maxErrorText {
 		s = s[:maxErrorText] + "…"
 	}
-	return textToWire(s)
+	return TextToWire(s)
 }
 
-// errorFromWire is the error of a call that failed. Where the call's own
+// ErrorFromWire is the error of a call that failed. Where the call's own
 // context has ended, it is the context's; where the transport broke,
 // Unavailable.
-func errorFromWire(ctx context.Context, err error) error {
+func ErrorFromWire(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -113,15 +121,22 @@ func errorFromWire(ctx context.Context, err error) error {
 	for _, f := range detail.GetFields() {
 		remote.fields = append(remote.fields, &atom.FieldError{Field: f.GetField(), Reason: f.GetReason()})
 	}
-	if detail.GetOutcomeUnknown() {
-		return &atom.OutcomeUnknown{Key: detail.GetKey(), Err: remote}
+	err = remote
+	switch {
+	case detail.GetOutcomeUnknown():
+		err = &atom.OutcomeUnknown{Key: detail.GetKey(), Err: remote}
+	case detail.GetRejection() != "":
+		err = &atom.Rejection{Rule: detail.GetRejectingRule(), Reason: detail.GetRejection()}
 	}
-	return remote
+	if detail.GetOp() != "" {
+		err = &atom.OpError{Op: detail.GetOp(), Backend: detail.GetBackend(), ID: detail.GetId(), Err: err}
+	}
+	return err
 }
 
-// broken reports whether a call failed without the engine having answered, so
+// Broken reports whether a call failed without the engine having answered, so
 // that what it did is not known.
-func broken(err error) bool {
+func Broken(err error) bool {
 	_, detail := statusOf(err)
 	return detail == nil && status.Code(err) != codes.Unimplemented && status.Code(err) != codes.ResourceExhausted
 }

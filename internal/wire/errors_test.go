@@ -1,4 +1,4 @@
-package plugin
+package wire
 
 import (
 	"context"
@@ -17,7 +17,7 @@ func TestErrorsSurviveTheWire(t *testing.T) {
 	for class := range codeOf {
 		t.Run(class.Error(), func(t *testing.T) {
 			sent := fmt.Errorf("asking the daemon: %w", atom.Errorf(class, "the daemon says %d", 7))
-			got := errorFromWire(t.Context(), errorToWire(sent))
+			got := ErrorFromWire(t.Context(), ErrorToWire(sent))
 			if !errors.Is(got, class) {
 				t.Errorf("%v is not %v any more", got, class)
 			}
@@ -31,7 +31,7 @@ func TestErrorsSurviveTheWire(t *testing.T) {
 func TestErrorDetailsSurviveTheWire(t *testing.T) {
 	two := atom.Errorf(errdefs.ErrInvalidArgument, "%w", errors.Join(
 		&atom.FieldError{Field: "tls.ca", Reason: "is no file"}, &atom.FieldError{Field: "host", Reason: "is empty"}))
-	got := errorFromWire(t.Context(), errorToWire(two))
+	got := ErrorFromWire(t.Context(), ErrorToWire(two))
 	fields := atom.AsFieldErrors(got)
 	if len(fields) != 2 || *fields[0] != (atom.FieldError{Field: "tls.ca", Reason: "is no file"}) || fields[1].Field != "host" {
 		t.Errorf("the fields became %v", fields)
@@ -41,7 +41,7 @@ func TestErrorDetailsSurviveTheWire(t *testing.T) {
 	}
 
 	sent := &atom.OutcomeUnknown{Key: "k-1", Err: errors.New("the connection broke")}
-	got = errorFromWire(t.Context(), errorToWire(fmt.Errorf("creating: %w", sent)))
+	got = ErrorFromWire(t.Context(), ErrorToWire(fmt.Errorf("creating: %w", sent)))
 	var unknown *atom.OutcomeUnknown
 	if !errors.As(got, &unknown) || unknown.Key != "k-1" || unknown.Err.Error() != "the connection broke" {
 		t.Errorf("the unknown outcome became %v", got)
@@ -52,24 +52,52 @@ func TestErrorDetailsSurviveTheWire(t *testing.T) {
 }
 
 func TestInvalidTextDoesNotBreakErrors(t *testing.T) {
-	got := errorFromWire(t.Context(), errorToWire(atom.Errorf(errdefs.ErrNotFound, "no file \xff\xfe")))
+	got := ErrorFromWire(t.Context(), ErrorToWire(atom.Errorf(errdefs.ErrNotFound, "no file \xff\xfe")))
 	if !errdefs.IsNotFound(got) || got.Error() != "no file \uFFFD" {
 		t.Errorf("got %v", got)
 	}
 }
 
 func TestTransportErrors(t *testing.T) {
-	if err := errorFromWire(t.Context(), status.Error(codes.Unavailable, "connection refused")); !errdefs.IsUnavailable(err) {
-		t.Errorf("a broken connection is %v", err)
+	if err := ErrorFromWire(t.Context(), status.Error(codes.Unavailable, "connection refused")); !errdefs.IsUnavailable(err) {
+		t.Errorf("a Broken connection is %v", err)
 	}
 	// gRPC's own ResourceExhausted is a message that is too large. Taken for a
 	// full backend, the request would go round all of them.
-	if err := errorFromWire(t.Context(), status.Error(codes.ResourceExhausted, "larger than max")); errdefs.IsResourceExhausted(err) {
+	if err := ErrorFromWire(t.Context(), status.Error(codes.ResourceExhausted, "larger than max")); errdefs.IsResourceExhausted(err) {
 		t.Errorf("a large message is %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := errorFromWire(ended, status.Error(codes.Unavailable, "broken")); !errors.Is(err, context.Canceled) {
+	if err := ErrorFromWire(ended, status.Error(codes.Unavailable, "Broken")); !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller's end is %v", err)
+	}
+}
+
+func TestRoutersErrorsSurviveTheWire(t *testing.T) {
+	rejected := &atom.Rejection{Rule: "cuda", Reason: "no GPUs today"}
+	unknown := &atom.OutcomeUnknown{Key: "k", Err: errors.New("gone")}
+	for _, sent := range []error{
+		&atom.OpError{Op: "create", Err: rejected},
+		&atom.OpError{Op: "create", Backend: "docker", Err: unknown},
+		&atom.OpError{Op: "get", Backend: "docker", ID: "docker:3f9a", Err: atom.Errorf(errdefs.ErrNotFound, "no such atom")},
+		rejected,
+	} {
+		got := ErrorFromWire(t.Context(), ErrorToWire(sent))
+		if got.Error() != sent.Error() || errdefs.Resolve(got) != errdefs.Resolve(sent) {
+			t.Errorf("%v became %v", sent, got)
+		}
+		var op, wantOp *atom.OpError
+		if errors.As(got, &op) != errors.As(sent, &wantOp) || op != nil && (op.Op != wantOp.Op || op.Backend != wantOp.Backend || op.ID != wantOp.ID) {
+			t.Errorf("%v became an error of %+v", sent, op)
+		}
+		var r *atom.Rejection
+		if errors.As(sent, &r) && (!errors.As(got, &r) || r.Rule != "cuda" || r.Reason != rejected.Reason) {
+			t.Errorf("%v became a rejection %+v", sent, r)
+		}
+		var u *atom.OutcomeUnknown
+		if errors.As(sent, &u) && (!errors.As(got, &u) || u.Key != "k") {
+			t.Errorf("%v became %+v", sent, u)
+		}
 	}
 }

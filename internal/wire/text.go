@@ -1,4 +1,4 @@
-package plugin
+package wire
 
 import (
 	"fmt"
@@ -7,11 +7,11 @@ import (
 	"github.com/atom-router/atom-router/atom"
 )
 
-// sendable refuses what the wire cannot carry, before gRPC would in words of
+// Sendable refuses what the wire cannot carry, before gRPC would in words of
 // its own: a protobuf string is UTF-8
 // (https://protobuf.dev/programming-guides/proto3/#scalar). It takes fields
 // and their values in turn.
-func sendable(fields ...string) error {
+func Sendable(fields ...string) error {
 	for i := 0; i < len(fields); i += 2 {
 		if !utf8.ValidString(fields[i+1]) {
 			return &atom.FieldError{Field: fields[i], Reason: fmt.Sprintf("%.64q is not valid UTF-8", fields[i+1])}
@@ -20,9 +20,9 @@ func sendable(fields ...string) error {
 	return nil
 }
 
-// knownStream refuses a stream that is neither of the two, nor both.
-func knownStream(s atom.Stream) error {
-	if _, ok := streamToWire[s]; s != "" && !ok {
+// KnownStream refuses a stream that is neither of the two, nor both.
+func KnownStream(s atom.Stream) error {
+	if _, ok := StreamToWire[s]; s != "" && !ok {
 		return &atom.FieldError{Field: "stream", Reason: fmt.Sprintf("%.64q is none of stdout, stderr", string(s))}
 	}
 	return nil
