@@ -32,7 +32,7 @@ test: lint ## run all checks and tests, with real engines where they can be had
 	$(TESTENV) test $(TESTFLAGS) ./internal/chaos # by itself: it takes all that the machine has
 	@./internal/tools/fuzz.sh 3s
 
-chaos: ## kill, stop and starve everything while 1,000 jobs run, and account for it (30 minutes)
+chaos: ## kill, stop and starve everything while 1,000 jobs run, and account for it (10 minutes)
 	$(TESTENV) run go test -race -count=1 -v -timeout 85m ./internal/chaos $(CHAOS)
 
 fuzz: ## look for new inputs that break parsers and servers, FUZZTIME each

@@ -14,6 +14,10 @@
 // owner and Key, finds the backend of an ID, refuses what a backend cannot do,
 // and puts one prefix before errors (*atom.OpError). The rest is the engines'.
 //
+// Plugins are supervised: one that dies or hangs is started again, and Waits
+// and Logs go on. Reload replaces the Config while all of that is under way.
+// docs/reliability.md says what holds when something dies.
+//
 // # Create once
 //
 // A backend is passed over, as the rule's tiers say, only when it certainly

@@ -18,7 +18,7 @@ func logRangePromises() []Promise {
 	streams := []atom.Capability{atom.CapLogStreams}
 	return []Promise{
 		{Name: "timestamps stand before each line, once, in UTC, and never run backwards", Check: func(ctx context.Context, e *Env) error {
-			a, plain, err := e.Run(ctx, "lines", "5", "30ms", ";", "pour", "40000", "text", "3", "out", ";", "print", ";", "print", ";", "write", "end")
+			a, plain, err := e.Run(ctx, "lines", "5", "200ms", ";", "pour", "40000", "text", "3", "out", ";", "print", ";", "print", ";", "write", "end")
 			if err != nil {
 				return err
 			}
