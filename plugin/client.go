@@ -20,7 +20,7 @@ const MaxMessageBytes = 64 << 20
 // process, or whatever else serves the protocol. It implements all optional
 // interfaces; calls that the engine behind it cannot serve are NotImplemented.
 //
-// A wire.Broken connection is Unavailable, and for a Create that may have reached
+// A broken connection is Unavailable, and for a Create that may have reached
 // the engine an *atom.OutcomeUnknown. All methods may be called from any number of
 // goroutines.
 type Client struct {
@@ -82,7 +82,7 @@ func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 // had gone out and before the answer came, the error is an
 // *atom.OutcomeUnknown.
 func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
-	if err := r.Validate(); err != nil { // refuses what is not wire.Sendable, too
+	if err := r.Validate(); err != nil { // refuses what is not sendable, too
 		return nil, err
 	}
 	ctx := atom.ContextOr(r.Context)

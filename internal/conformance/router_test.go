@@ -38,25 +38,29 @@ func newRouter(t *testing.T, owner string, backends ...router.Backend) *router.E
 }
 
 func routerOver(owner string, backends ...router.Backend) (*router.Engine, error) {
+	return routerWith(owner, router.Options{NoJanitor: true}, backends...)
+}
+
+func routerWith(owner string, o router.Options, backends ...router.Backend) (*router.Engine, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	c := router.Config{Owner: owner, Backends: backends}
-	builtin := make(map[string][]string)
+	o.Builtin = make(map[string][]string)
 	for _, b := range backends {
 		name, err := router.ParsePattern(b.Name)
 		if err != nil {
 			return nil, err
 		}
-		builtin[b.Plugin] = []string{self, servePlugin, b.Plugin}
+		o.Builtin[b.Plugin] = []string{self, servePlugin, b.Plugin}
 		c.Rules = append(c.Rules, router.Rule{
 			Name:  b.Name,
 			Match: router.Match{Labels: map[string][]router.Pattern{label: {name}}},
 			Tiers: []router.Tier{{Targets: []router.Target{{Backend: b.Name, Weight: 1}}}},
 		})
 	}
-	return router.New(context.Background(), c, router.Options{Builtin: builtin, NoJanitor: true})
+	return router.New(context.Background(), c, o)
 }
 
 // capabilities are those of one backend, which must be ready.

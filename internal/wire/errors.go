@@ -110,10 +110,15 @@ func ErrorFromWire(ctx context.Context, err error) error {
 		class = errdefs.ErrUnknown
 	}
 	if detail == nil {
-		if st.Code() == codes.ResourceExhausted {
+		switch st.Code() {
+		case codes.ResourceExhausted:
 			// gRPC's word for a message over its limit, not an engine's for a
 			// backend that is full.
 			class = errdefs.ErrInvalidArgument
+		case codes.Canceled:
+			// Not by the caller: its connection is being closed
+			// (grpc.ErrClientConnClosing).
+			class = errdefs.ErrUnavailable
 		}
 		return atom.Errorf(class, "plugin: %s", st.Message())
 	}

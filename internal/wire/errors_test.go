@@ -60,7 +60,10 @@ func TestInvalidTextDoesNotBreakErrors(t *testing.T) {
 
 func TestTransportErrors(t *testing.T) {
 	if err := ErrorFromWire(t.Context(), status.Error(codes.Unavailable, "connection refused")); !errdefs.IsUnavailable(err) {
-		t.Errorf("a Broken connection is %v", err)
+		t.Errorf("a broken connection is %v", err)
+	}
+	if err := ErrorFromWire(t.Context(), status.Error(codes.Canceled, "grpc: the client connection is closing")); !errdefs.IsUnavailable(err) {
+		t.Errorf("a connection that is closed under a call is %v", err)
 	}
 	// gRPC's own ResourceExhausted is a message that is too large. Taken for a
 	// full backend, the request would go round all of them.
@@ -69,7 +72,7 @@ func TestTransportErrors(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := ErrorFromWire(ended, status.Error(codes.Unavailable, "Broken")); !errors.Is(err, context.Canceled) {
+	if err := ErrorFromWire(ended, status.Error(codes.Unavailable, "broken")); !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller's end is %v", err)
 	}
 }
