@@ -154,7 +154,7 @@ func (p *placing) refusal(ctx context.Context, perhaps bool, fault error) (*reco
 	switch {
 	case err == nil, errdefs.IsAlreadyExists(err):
 		return r, err
-	case !errors.Is(err, errVanished) && p.r.Key != "":
+	case errdefs.IsUnavailable(err) && !errors.Is(err, errVanished) && p.r.Key != "":
 		perhaps = true // who knows
 	}
 	return nil, p.outcome(perhaps, fault)
