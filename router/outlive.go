@@ -12,25 +12,25 @@ import (
 	"github.com/atom-router/atom-router/atom"
 )
 
-// stay is ask for what outlives its plugin: a Wait or a stream of logs that
-// has begun. fn is called again with each next instance, for as long as the
-// backend has not failed; again says that it is not the first.
-func stay[T any](ctx context.Context, b *backend, fn func(ctx context.Context, i *instance, again bool) (T, error)) (T, error) {
+// waitFor is Wait at a backend. It outlives the backend's plugin: it is asked
+// again at each next instance, for as long as the backend has not failed.
+func waitFor(ctx context.Context, b *backend, r routed) (atom.Atom, error) {
 	i, err := b.instance(ctx)
 	for again := false; ; again = true {
-		var none T
 		if err != nil {
-			return none, err
+			return nil, err
 		}
 		bound, end := b.bound(ctx, i)
-		v, failed := fn(bound, i, again)
+		a, failed := i.engine.Wait(&atom.EngineWaitRequest{ID: r.native, Owner: r.owner, Context: bound})
 		end()
 		switch {
 		case failed == nil:
 			b.note(i, nil)
-			return v, nil
+			return a, nil
 		case ctx.Err() != nil:
-			return none, ended(ctx, failed)
+			return nil, ended(ctx, failed)
+		case again && errdefs.IsNotFound(failed):
+			return gone(r.native), nil
 		case lost(ctx, i, failed):
 			i, err = b.next(ctx)
 		case again && errdefs.IsUnavailable(failed):
@@ -41,7 +41,7 @@ func stay[T any](ctx context.Context, b *backend, fn func(ctx context.Context, i
 			}
 		default:
 			i.doubt(failed)
-			return none, b.endOf(ctx, failed)
+			return nil, b.endOf(ctx, failed)
 		}
 	}
 }
@@ -217,15 +217,4 @@ func (l *lasting) Close() error {
 	defer l.mu.Unlock()
 	l.closed = true
 	return l.logs.Close()
-}
-
-// waitFor is Wait at a backend.
-func waitFor(ctx context.Context, b *backend, r routed) (atom.Atom, error) {
-	return stay(ctx, b, func(ctx context.Context, i *instance, again bool) (atom.Atom, error) {
-		a, err := i.engine.Wait(&atom.EngineWaitRequest{ID: r.native, Owner: r.owner, Context: ctx})
-		if again && errdefs.IsNotFound(err) {
-			return gone(r.native), nil
-		}
-		return a, err
-	})
 }

@@ -335,6 +335,56 @@ func TestCloseEndsStart(t *testing.T) {
 	})
 }
 
+// A plugin that answers no health call is replaced, whatever else it answers.
+func TestHungPluginIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &plug{engine: with("k"), deaf: true}
+		e := plugged(t, p)
+		defer e.Close()
+		get := &atom.EngineGetRequest{ID: "a:ns/a1:x"}
+		if _, err := e.Get(get); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(pingMisses*pingInterval - time.Second)
+		synctest.Wait()
+		if s := e.Backends()[0]; s.State != Ready {
+			t.Errorf("after too few health calls it is %s", s.State)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		s := e.Backends()[0]
+		if s.State != BackingOff || p.closed.Load() != 1 || !strings.Contains(s.LastError.Error(), "hangs") {
+			t.Errorf("it was closed %d times and is %s: %v", p.closed.Load(), s.State, s.LastError)
+		}
+		p.deaf = false
+		if _, err := e.Get(get); err != nil || p.starts != 2 {
+			t.Errorf("%v after %d starts", err, p.starts)
+		}
+	})
+}
+
+// A crash loop tells of each change of state in one line, however often it is
+// asked for.
+func TestCrashLoopIsQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		p := &plug{engine: &fake{}, fail: errors.New("no binary")}
+		e := plugged(t, p)
+		e.now.backends[0].supervisor = newSupervisor(hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: &log}), time.Second, p.start)
+		for range 600 {
+			if _, err := e.Get(&atom.EngineGetRequest{ID: "a:1"}); !errdefs.IsUnavailable(err) {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		e.Close()
+		lines := strings.Count(log.String(), "\n")
+		if p.starts > breakerAfter+1 || lines != p.starts {
+			t.Errorf("%d lines of %d starts in a minute:\n%s", lines, p.starts, log.String())
+		}
+	})
+}
+
 func TestBackoff(t *testing.T) {
 	for troubles, most := range []time.Duration{0, time.Second / 2, time.Second, 2 * time.Second} {
 		for range 100 {

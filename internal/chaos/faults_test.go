@@ -176,20 +176,26 @@ func signal(s syscall.Signal) func(*testing.T, *place, uint64) error {
 
 // deleteSocket removes the file of one plugin's socket.
 func deleteSocket(_ *testing.T, p *place, n uint64) error {
-	var sockets []string
-	err := filepath.WalkDir(p.temp(), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type()&fs.ModeSocket != 0 {
-			sockets = append(sockets, path)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		var sockets []string
+		err := filepath.WalkDir(p.temp(), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type()&fs.ModeSocket != 0 {
+				sockets = append(sockets, path)
+			}
+			return nil // what vanishes meanwhile is none
+		})
+		if err != nil {
+			return err
 		}
-		return nil // what vanishes meanwhile is none
-	})
-	if err != nil || len(sockets) == 0 {
-		return err
+		if len(sockets) > 0 {
+			if err := os.Remove(sockets[n%uint64(len(sockets))]); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		if time.Now().After(deadline) {
+			return errors.New("no plugin has a socket")
+		}
 	}
-	if err := os.Remove(sockets[n%uint64(len(sockets))]); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // olderProtocol puts a plugin of another protocol in the place of one, as an

@@ -76,7 +76,7 @@ func TestOneWay(t *testing.T) {
 		"atom":    {"atom"},
 		"plugin":  {"atom", "plugin", "internal/wire"},
 		"plugins": {"atom", "plugin", "plugins"},
-		"router":  {"atom", "plugin", "router", "internal/wire"},
+		"router":  {"atom", "plugin", "router"},
 	}
 	for _, p := range list(t, "./...") {
 		path := strings.TrimPrefix(p.ImportPath, module)

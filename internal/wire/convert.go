@@ -20,21 +20,21 @@ import (
 // Invalid or Unknown.
 
 var (
-	StateToWire = map[atom.State]pb.State{
+	stateToWire = map[atom.State]pb.State{
 		atom.Created: pb.State_STATE_CREATED, atom.Running: pb.State_STATE_RUNNING,
 		atom.Stopping: pb.State_STATE_STOPPING, atom.Stopped: pb.State_STATE_STOPPED,
 		atom.Deleting: pb.State_STATE_DELETING, atom.Deleted: pb.State_STATE_DELETED,
 		atom.Invalid: pb.State_STATE_INVALID,
 	}
-	StateFromWire = inverse(StateToWire)
+	stateFromWire = inverse(stateToWire)
 
-	ResultToWire = map[atom.Result]pb.Result{
+	resultToWire = map[atom.Result]pb.Result{
 		atom.Success: pb.Result_RESULT_SUCCESS, atom.Failure: pb.Result_RESULT_FAILURE,
 		atom.StartupFailure: pb.Result_RESULT_STARTUP_FAILURE, atom.ResourceFailure: pb.Result_RESULT_RESOURCE_FAILURE,
 		atom.Killed: pb.Result_RESULT_KILLED, atom.Terminated: pb.Result_RESULT_TERMINATED,
 		atom.Unknown: pb.Result_RESULT_UNKNOWN,
 	}
-	ResultFromWire = inverse(ResultToWire)
+	resultFromWire = inverse(resultToWire)
 
 	StreamToWire = map[atom.Stream]pb.Stream{
 		atom.Stdout: pb.Stream_STREAM_STDOUT, atom.Stderr: pb.Stream_STREAM_STDERR,
@@ -50,25 +50,25 @@ func inverse[K, V comparable](m map[K]V) map[V]K {
 	return inv
 }
 
-// TextToWire makes what a backend says fit for the wire, which takes UTF-8
+// textToWire makes what a backend says fit for the wire, which takes UTF-8
 // alone: one atom's odd message must not cost the whole list.
-func TextToWire(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func textToWire(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-func TimeToWire(t time.Time) *timestamppb.Timestamp {
+func timeToWire(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
 	return timestamppb.New(t)
 }
 
-func TimeFromWire(t *timestamppb.Timestamp) time.Time {
+func timeFromWire(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}
 	}
 	return t.AsTime()
 }
 
-func DurationToWire(d time.Duration) *durationpb.Duration {
+func durationToWire(d time.Duration) *durationpb.Duration {
 	if d == 0 {
 		return nil
 	}
@@ -81,14 +81,14 @@ func AtomToWire(a atom.Atom) *pb.Atom {
 	}
 	info := atom.InfoOf(a)
 	w := &pb.Atom{
-		Id: TextToWire(info.ID), Name: TextToWire(info.Name), Image: TextToWire(info.Image), Labels: info.Labels, Rule: TextToWire(info.Rule),
-		State: StateToWire[info.State], Result: ResultToWire[info.Result], Message: TextToWire(info.Message),
-		CreatedAt: TimeToWire(info.CreatedAt), StartedAt: TimeToWire(info.StartedAt), StoppedAt: TimeToWire(info.StoppedAt),
+		Id: textToWire(info.ID), Name: textToWire(info.Name), Image: textToWire(info.Image), Labels: info.Labels, Rule: textToWire(info.Rule),
+		State: stateToWire[info.State], Result: resultToWire[info.Result], Message: textToWire(info.Message),
+		CreatedAt: timeToWire(info.CreatedAt), StartedAt: timeToWire(info.StartedAt), StoppedAt: timeToWire(info.StoppedAt),
 	}
 	for k, v := range info.Labels {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
 			delete(w.Labels, k) // InfoOf's own copy
-			w.Labels[TextToWire(k)] = TextToWire(v)
+			w.Labels[textToWire(k)] = textToWire(v)
 		}
 	}
 	if info.ExitCode != nil {
@@ -101,8 +101,8 @@ func AtomToWire(a atom.Atom) *pb.Atom {
 func AtomFromWire(w *pb.Atom, engine atom.Engine) atom.Atom {
 	info := atom.Info{
 		ID: w.GetId(), Name: w.GetName(), Image: w.GetImage(), Labels: w.GetLabels(), Rule: w.GetRule(),
-		State: StateFromWire[w.GetState()], Result: ResultFromWire[w.GetResult()], Message: w.GetMessage(),
-		CreatedAt: TimeFromWire(w.GetCreatedAt()), StartedAt: TimeFromWire(w.GetStartedAt()), StoppedAt: TimeFromWire(w.GetStoppedAt()),
+		State: stateFromWire[w.GetState()], Result: resultFromWire[w.GetResult()], Message: w.GetMessage(),
+		CreatedAt: timeFromWire(w.GetCreatedAt()), StartedAt: timeFromWire(w.GetStartedAt()), StoppedAt: timeFromWire(w.GetStoppedAt()),
 	}
 	if w != nil && w.ExitCode != nil {
 		code := int(*w.ExitCode)
@@ -113,21 +113,21 @@ func AtomFromWire(w *pb.Atom, engine atom.Engine) atom.Atom {
 
 func CreateToWire(r *atom.EngineCreateRequest) *pb.CreateRequest {
 	return &pb.CreateRequest{
-		Owner: r.Owner, Key: r.Key, Name: r.Name, Image: r.Image, Command: r.Command, Rule: r.Rule, Spec: SpecToWire(r.Spec),
+		Owner: r.Owner, Key: r.Key, Name: r.Name, Image: r.Image, Command: r.Command, Rule: r.Rule, Spec: specToWire(r.Spec),
 	}
 }
 
 func CreateFromWire(w *pb.CreateRequest) *atom.EngineCreateRequest {
 	return &atom.EngineCreateRequest{
-		Owner: w.Owner, Key: w.Key, Name: w.Name, Image: w.Image, Command: w.Command, Rule: w.Rule, Spec: SpecFromWire(w.Spec),
+		Owner: w.Owner, Key: w.Key, Name: w.Name, Image: w.Image, Command: w.Command, Rule: w.Rule, Spec: specFromWire(w.Spec),
 	}
 }
 
-func SpecToWire(s container.Spec) *pb.Spec {
+func specToWire(s container.Spec) *pb.Spec {
 	w := &pb.Spec{
 		Env: s.Env, Workdir: s.WorkDir, Entrypoint: s.Entrypoint, User: s.User, Labels: s.Labels,
 		Resources:  &pb.Resources{Cpu: s.Resources.CPU, Memory: s.Resources.Memory, Gpus: int64(s.Resources.GPUs)},
-		PullPolicy: string(s.PullPolicy), StopTimeout: DurationToWire(s.StopTimeout),
+		PullPolicy: string(s.PullPolicy), StopTimeout: durationToWire(s.StopTimeout),
 	}
 	for _, m := range s.Mounts {
 		w.Mounts = append(w.Mounts, &pb.Mount{Type: string(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
@@ -135,7 +135,7 @@ func SpecToWire(s container.Spec) *pb.Spec {
 	return w
 }
 
-func SpecFromWire(w *pb.Spec) container.Spec {
+func specFromWire(w *pb.Spec) container.Spec {
 	r := w.GetResources()
 	s := container.Spec{
 		Env: w.GetEnv(), WorkDir: w.GetWorkdir(), Entrypoint: w.GetEntrypoint(), User: w.GetUser(), Labels: w.GetLabels(),
@@ -151,7 +151,7 @@ func SpecFromWire(w *pb.Spec) container.Spec {
 }
 
 func StopToWire(r *atom.EngineStopRequest) *pb.StopRequest {
-	return &pb.StopRequest{Owner: r.Owner, Id: r.ID, Force: r.Force, Timeout: DurationToWire(r.Timeout)}
+	return &pb.StopRequest{Owner: r.Owner, Id: r.ID, Force: r.Force, Timeout: durationToWire(r.Timeout)}
 }
 
 func StopFromWire(w *pb.StopRequest) *atom.EngineStopRequest {
@@ -159,33 +159,33 @@ func StopFromWire(w *pb.StopRequest) *atom.EngineStopRequest {
 }
 
 func ListToWire(r *atom.EngineListRequest) *pb.ListRequest {
-	return &pb.ListRequest{Owner: r.Owner, Since: TimeToWire(r.Since), Before: TimeToWire(r.Before)}
+	return &pb.ListRequest{Owner: r.Owner, Since: timeToWire(r.Since), Before: timeToWire(r.Before)}
 }
 
 func ListFromWire(w *pb.ListRequest) *atom.EngineListRequest {
-	return &atom.EngineListRequest{Owner: w.Owner, Since: TimeFromWire(w.Since), Before: TimeFromWire(w.Before)}
+	return &atom.EngineListRequest{Owner: w.Owner, Since: timeFromWire(w.Since), Before: timeFromWire(w.Before)}
 }
 
 func LogsToWire(r *atom.EngineLogsRequest) *pb.LogsRequest {
 	return &pb.LogsRequest{
-		Owner: r.Owner, Id: r.ID, Since: TimeToWire(r.Since), NoFollow: r.NoFollow, Tail: int64(r.Tail),
+		Owner: r.Owner, Id: r.ID, Since: timeToWire(r.Since), NoFollow: r.NoFollow, Tail: int64(r.Tail),
 		Timestamps: r.Timestamps, Stream: StreamToWire[r.Stream], Cursor: r.Cursor,
 	}
 }
 
 func LogsFromWire(w *pb.LogsRequest) *atom.EngineLogsRequest {
 	return &atom.EngineLogsRequest{
-		Owner: w.Owner, ID: w.Id, Since: TimeFromWire(w.Since), NoFollow: w.NoFollow, Tail: int(w.Tail),
+		Owner: w.Owner, ID: w.Id, Since: timeFromWire(w.Since), NoFollow: w.NoFollow, Tail: int(w.Tail),
 		Timestamps: w.Timestamps, Stream: StreamFromWire[w.Stream], Cursor: w.Cursor,
 	}
 }
 
 func ChunkToWire(c atom.LogChunk) *pb.LogChunk {
-	return &pb.LogChunk{Stream: StreamToWire[c.Stream], Time: TimeToWire(c.Time), Data: c.Data, Cursor: c.Cursor}
+	return &pb.LogChunk{Stream: StreamToWire[c.Stream], Time: timeToWire(c.Time), Data: c.Data, Cursor: c.Cursor}
 }
 
 func ChunkFromWire(w *pb.LogChunk) atom.LogChunk {
-	return atom.LogChunk{Stream: StreamFromWire[w.GetStream()], Time: TimeFromWire(w.GetTime()), Data: w.GetData(), Cursor: w.GetCursor()}
+	return atom.LogChunk{Stream: StreamFromWire[w.GetStream()], Time: timeFromWire(w.GetTime()), Data: w.GetData(), Cursor: w.GetCursor()}
 }
 
 func CapabilitiesToWire(cs atom.Capabilities) []string {

@@ -67,12 +67,12 @@ func TestUnknownEnumValues(t *testing.T) {
 		t.Errorf("an unknown stream became %q", got)
 	}
 	for _, s := range []atom.State{atom.Created, atom.Running, atom.Stopping, atom.Stopped, atom.Deleting, atom.Deleted, atom.Invalid} {
-		if got := StateFromWire[StateToWire[s]]; got != s {
+		if got := stateFromWire[stateToWire[s]]; got != s {
 			t.Errorf("state %s became %q", s, got)
 		}
 	}
 	for _, r := range []atom.Result{atom.Success, atom.Failure, atom.StartupFailure, atom.ResourceFailure, atom.Killed, atom.Terminated, atom.Unknown} {
-		if got := ResultFromWire[ResultToWire[r]]; got != r {
+		if got := resultFromWire[resultToWire[r]]; got != r {
 			t.Errorf("result %s became %q", r, got)
 		}
 	}

@@ -48,7 +48,7 @@ func ErrorToWire(err error) error {
 	detail := &pb.ErrorDetail{}
 	text := err
 	if op, ok := err.(*atom.OpError); ok {
-		detail.Op, detail.Backend, detail.Id = TextToWire(op.Op), TextToWire(op.Backend), TextToWire(op.ID)
+		detail.Op, detail.Backend, detail.Id = textToWire(op.Op), textToWire(op.Backend), textToWire(op.ID)
 		text = op.Err
 	}
 	var rejected *atom.Rejection
@@ -57,7 +57,7 @@ func ErrorToWire(err error) error {
 	}
 	var unknown *atom.OutcomeUnknown
 	if errors.As(err, &unknown) {
-		detail.OutcomeUnknown, detail.Key = true, TextToWire(unknown.Key)
+		detail.OutcomeUnknown, detail.Key = true, textToWire(unknown.Key)
 		text = unknown.Err
 	}
 	for _, f := range atom.AsFieldErrors(err) {
@@ -91,7 +91,7 @@ func errorText(s string) string {
 	if len(s) > maxErrorText {
 		s = s[:maxErrorText] + "…"
 	}
-	return TextToWire(s)
+	return textToWire(s)
 }
 
 // ErrorFromWire is the error of a call that failed. Where the call's own

@@ -29,7 +29,7 @@ type Engine struct {
 	pulls    *pulls
 	watch    *watch
 	names    *keyed
-	looking  chan struct{} // holds a token for each inspect under way
+	looking  chan struct{} // holds a token for each Wait that is looking
 	log      hclog.Logger
 
 	ctx    context.Context // ends with Close
@@ -151,10 +151,6 @@ func (e *Engine) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 	return e.atomOf(c), nil
 }
 
-// looksAtOnce bounds the connections that thousands of Waits take when all of
-// them have to look.
-const looksAtOnce = 16
-
 // idPattern is a container's full ID. Docker also takes names and prefixes of
 // IDs where it wants an ID; those would reach other people's containers.
 var idPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -184,12 +180,6 @@ func (e *Engine) inspect(ctx context.Context, ref string) (container.InspectResp
 	api, err := e.daemon.connect(ctx)
 	if err != nil {
 		return container.InspectResponse{}, err
-	}
-	select {
-	case e.looking <- struct{}{}:
-		defer func() { <-e.looking }()
-	case <-ctx.Done():
-		return container.InspectResponse{}, endOf(ctx)
 	}
 	c, err := api.ContainerInspect(ctx, ref)
 	if err != nil {

@@ -19,13 +19,27 @@ const (
 	lookSoon = 100 * time.Millisecond
 	// eventGrace is how long the event of a removal may take to arrive.
 	eventGrace = 2 * time.Second
+	// looksAtOnce bounds the connections that thousands of Waits take when all
+	// of them have to look. Other calls do not queue behind them.
+	looksAtOnce = 16
 )
+
+// look lets a Wait ask the daemon once, when it is its turn.
+func (e *Engine) look(ctx context.Context, ask func(context.Context) (container.InspectResponse, error)) (container.InspectResponse, error) {
+	select {
+	case e.looking <- struct{}{}:
+		defer func() { <-e.looking }()
+		return ask(ctx)
+	case <-ctx.Done():
+		return container.InspectResponse{}, endOf(ctx)
+	}
+}
 
 // Wait returns the atom once it has stopped. While the daemon is away it goes
 // on waiting.
 func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	ctx := atom.ContextOr(r.Context)
-	c, err := e.find(ctx, r.ID, r.Owner)
+	c, err := e.look(ctx, func(ctx context.Context) (container.InspectResponse, error) { return e.find(ctx, r.ID, r.Owner) })
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +59,7 @@ func (e *Engine) await(ctx context.Context, last container.InspectResponse) (ato
 	for {
 		// Looking comes first: it may have ended before the ticket was
 		// taken.
-		c, err := e.inspect(ctx, last.ID)
+		c, err := e.look(ctx, func(ctx context.Context) (container.InspectResponse, error) { return e.inspect(ctx, last.ID) })
 		next := lookAgain
 		switch {
 		case ctx.Err() != nil:
