@@ -75,11 +75,11 @@ func TestEnvThatLacksSomething(t *testing.T) {
 		"a Program": {Engine: e},
 		"a Scratch": {Engine: e, Program: "/p", Capabilities: atom.Capabilities{atom.CapMountBind}},
 	} {
-		if err := env.check(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := env.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	if err := (*Env)(nil).check(); err == nil {
+	if err := (*Env)(nil).Check(); err == nil {
 		t.Error("no Env is no error")
 	}
 }

@@ -44,7 +44,7 @@ func run(t *testing.T, h Harness, promises []Promise) {
 		}
 	})
 	env = h.New(t)
-	if err := env.check(); err != nil {
+	if err := env.Check(); err != nil {
 		t.Fatal(err)
 	}
 	parallel := h.Parallel
@@ -110,8 +110,8 @@ func tally(skipped map[atom.Capability]int) string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// check finds what a harness forgot.
-func (e *Env) check() error {
+// Check finds what a harness forgot. Drivers call it before the first Verify.
+func (e *Env) Check() error {
 	switch {
 	case e == nil || e.Engine == nil:
 		return fmt.Errorf("the harness gives no engine")

@@ -46,9 +46,11 @@ and their values, and launches no plugin. bash needs its bash-completion package
 // are meant.
 func withoutFiles(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		if c.ValidArgsFunction == nil && c.ValidArgs == nil && c.Name() != "validate" && c.Name() != "describe" {
+		if c.ValidArgsFunction == nil && c.ValidArgs == nil && !slices.Contains(takeFiles(), c.Name()) {
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 		withoutFiles(c)
 	}
 }
+
+func takeFiles() []string { return []string{"validate", "describe", "test", "probe"} }

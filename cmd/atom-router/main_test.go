@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/atom-router/atom-router/atom/atomtest"
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/plugins/docker"
 	"github.com/atom-router/atom-router/plugins/kube"
@@ -16,11 +17,12 @@ import (
 )
 
 // The test binary is also the programs that it tests, by the name it is
-// called by: the router, with its embedded plugin and the shim of that, and
-// the other plugins beside it.
+// called by: the router, with its embedded plugin and the shim of that, the
+// other plugins beside it, and the probe of exams.
 func TestMain(m *testing.M) {
 	dontLinger()
 	process.RunShim()
+	atomtest.RunProbe()
 	testscript.Main(m, map[string]func(){
 		"atom-router":        main,
 		"atom-plugin-docker": func() { plugin.Serve(docker.Plugin()) },

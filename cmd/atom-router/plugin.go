@@ -16,11 +16,11 @@ import (
 
 func (a *app) pluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "plugin", Short: "Look at engine plugins", Args: unknownVerb,
-		Example: "  atom-router plugin describe docker",
+		Use: "plugin", Short: "Look at and examine engine plugins", Args: unknownVerb,
+		Example: "  atom-router plugin describe docker\n  atom-router plugin test ./bin/atom-plugin-process",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.describeCommand())
+	cmd.AddCommand(a.describeCommand(), a.testCommand(), a.probeCommand())
 	return cmd
 }
 

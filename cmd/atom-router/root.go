@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -74,7 +76,7 @@ by their IDs.`,
 	a.complete(root, "output", outputTable, outputJSON, outputID)
 	a.complete(root, "log-level", "trace", "debug", "info", "warn", "error", "off")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkFlags() }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.getCommand(), a.listCommand(), a.logsCommand(), a.waitCommand(),
 		a.stopCommand(), a.deleteCommand(), a.explainCommand(), a.validateCommand(), a.backendsCommand(),
@@ -87,12 +89,14 @@ by their IDs.`,
 	return root
 }
 
+// formsKey annotates a verb that has forms of output of its own.
+const formsKey = "forms"
+
 // checkFlags refuses values of the global flags that mean nothing.
-func (a *app) checkFlags() error {
-	switch a.output {
-	case outputTable, outputJSON, outputID:
-	default:
-		return usage(fmt.Errorf("--output %q is none of table, json, id", a.output))
+func (a *app) checkFlags(cmd *cobra.Command) error {
+	forms := cmp.Or(cmd.Annotations[formsKey], "table, json, id")
+	if !slices.Contains(strings.Split(forms, ", "), a.output) {
+		return usage(fmt.Errorf("--output %q is none of %s", a.output, forms))
 	}
 	if hclog.LevelFromString(a.logLevel) == hclog.NoLevel {
 		return usage(fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, off", a.logLevel))
