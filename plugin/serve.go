@@ -37,8 +37,11 @@ type Plugin[C any] struct {
 	// whose Field is the attribute's path ("tls.ca", "registry_auth[0].user");
 	// a daemon that is not there is no error here. log goes to the host. An
 	// engine that is an io.Closer is closed when the process ends.
-	New func(ctx context.Context, config C, log hclog.Logger) (atom.Engine, error)
+	New func(ctx context.Context, config C, log Logger) (atom.Engine, error)
 }
+
+// Logger is what an engine logs with: a message, and keys and values in turn.
+type Logger = hclog.Logger
 
 // closeTime bounds an engine's Close when its process ends.
 const closeTime = 700 * time.Millisecond

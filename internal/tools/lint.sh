@@ -15,7 +15,10 @@ go vet ./... || fail "go vet"
 GOOS=darwin go vet ./atom/... ./plugin ./router/... ./plugins/... ./cmd/... || fail "go vet for darwin"
 "$tools/staticcheck" ./... || fail "staticcheck"
 go mod tidy -diff >/dev/null || fail "go.mod is not tidy: run go mod tidy"
-(cd internal/tools && go vet ./... && go mod tidy -diff >/dev/null) || fail "internal/tools"
+for module in internal/tools examples/plugin-go; do
+	(cd $module && go vet ./... && go mod tidy -diff >/dev/null) || fail "$module: run go mod tidy there"
+done
+(cd examples/plugin-go && "$tools/staticcheck" ./...) || fail "staticcheck of examples/plugin-go"
 
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
