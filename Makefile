@@ -3,7 +3,8 @@
 # where they may.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BINARIES := ./cmd/atom-router ./plugins/docker/atom-plugin-docker ./plugins/process/atom-plugin-process ./plugins/kube/atom-plugin-kube
 TESTENV := go run ./internal/testenv/cmd/testenv
 TOOLS := $(CURDIR)/bin/tools
@@ -16,13 +17,36 @@ TESTFLAGS ?= -race -timeout 20m
 CHAOS ?= -chaos.jobs=1000 -chaos.faults=200
 FUZZTIME ?= 1m
 
-.PHONY: help build demo test lint chaos fuzz bench generate tools testenv testenv-down clean
+# Of a release and of the image.
+TARGETS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+DIST ?= dist
+IMAGE ?= atom-router/atom-router:$(VERSION)
+IMAGE_ARCH ?= $(shell go env GOARCH)
+CA_CERTS ?= /etc/ssl/certs/ca-certificates.crt
+
+.PHONY: help build release image demo test lint chaos fuzz bench generate tools testenv testenv-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the router and its plugins into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(BINARIES)
+
+release: ## build archives with checksums and SBOMs for all TARGETS into dist/
+	@mkdir -p $(TOOLS)
+	@cd internal/tools && go build -o $(TOOLS)/ ./release
+	$(TOOLS)/release -version '$(VERSION)' -ldflags '$(LDFLAGS)' -out '$(DIST)' -targets '$(TARGETS)' $(BINARIES)
+
+# The context is the archive unpacked, so that what is in the image is what was
+# released.
+image: TARGETS = linux/$(IMAGE_ARCH)
+image: release ## build the container image from the release for Linux
+	@rm -rf '$(DIST)/image' && mkdir -p '$(DIST)/image/empty'
+	@tar -xzf '$(DIST)/atom-router_$(VERSION)_linux_$(IMAGE_ARCH).tar.gz' -C '$(DIST)/image' --strip-components=1
+	@cp '$(CA_CERTS)' '$(DIST)/image/ca-certificates.crt'
+	docker build --quiet --tag '$(IMAGE)' --label org.opencontainers.image.version='$(VERSION)' \
+		--label org.opencontainers.image.revision=$(COMMIT) \
+		--file '$(DIST)/image/packaging/image/Dockerfile' '$(DIST)/image'
 
 demo: build ## run real jobs through the router with examples/config.hcl
 	@./examples/demo.sh
@@ -58,4 +82,4 @@ testenv-down: ## stop them and leave nothing
 	@$(TESTENV) down
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist
