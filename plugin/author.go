@@ -30,6 +30,7 @@ type author struct {
 	mu          sync.Mutex
 	configured  atom.Engine
 	closing     sync.Once
+	closed      func() // after the engine; may be nil
 }
 
 func newAuthor[C any](p Plugin[C], log hclog.Logger) (*author, error) {
@@ -39,6 +40,7 @@ func newAuthor[C any](p Plugin[C], log hclog.Logger) (*author, error) {
 		return nil, fmt.Errorf("its config: %w", err)
 	}
 	a := &author{
+		closed: p.Close,
 		describe: &pb.DescribeResponse{
 			Name: p.Name, Version: p.Version, ProtocolMinor: ProtocolMinor,
 			Capabilities: wire.CapabilitiesToWire(p.Capabilities), Schema: schemaToWire(schema), Environment: p.Env,
@@ -98,29 +100,37 @@ func (a *author) Configure(ctx context.Context, r *pb.ConfigureRequest) (resp *p
 	return &pb.ConfigureResponse{}, nil
 }
 
-// close ends the engine, within closeTime.
+// close ends the engine and what stands beside it, each within closeTime.
 func (a *author) close() {
 	a.closing.Do(func() {
 		engine, err := a.engine()
-		closer, ok := engine.(io.Closer)
-		if err != nil || !ok {
-			return
-		}
-		done := make(chan struct{})
-		go func() { // ends with the process at the latest
-			defer close(done)
-			defer func() {
-				if p := recover(); p != nil {
-					a.log.Error("panic in the engine's Close", "panic", p, "stack", string(debug.Stack()))
+		if closer, ok := engine.(io.Closer); ok && err == nil {
+			a.within(func() {
+				if err := closer.Close(); err != nil {
+					a.log.Warn("closing the engine", "error", err)
 				}
-			}()
-			if err := closer.Close(); err != nil {
-				a.log.Warn("closing the engine", "error", err)
-			}
-		}()
-		select {
-		case <-done:
-		case <-time.After(closeTime):
+			})
+		}
+		if a.closed != nil {
+			a.within(a.closed)
 		}
 	})
+}
+
+// within calls a Close of the author's and waits for it for closeTime.
+func (a *author) within(end func()) {
+	done := make(chan struct{})
+	go func() { // ends with the process at the latest
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				a.log.Error("panic in the engine's Close", "panic", p, "stack", string(debug.Stack()))
+			}
+		}()
+		end()
+	}()
+	select {
+	case <-done:
+	case <-time.After(closeTime):
+	}
 }

@@ -64,5 +64,12 @@ func environment(further []string) []string {
 			env = append(env, name+"="+value)
 		}
 	}
+	// Where traces go is one question for the router and its plugins; each
+	// goes by its own name there.
+	for _, v := range os.Environ() {
+		if strings.HasPrefix(v, "OTEL_") && !strings.HasPrefix(v, "OTEL_SERVICE_NAME=") {
+			env = append(env, v)
+		}
+	}
 	return env
 }

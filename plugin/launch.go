@@ -52,8 +52,12 @@ type LaunchOptions struct {
 	// takes any. The file that is hashed is the one that is executed.
 	SHA256 string
 	// Env names variables of this process's environment that the plugin gets
-	// beside PATH, HOME, TMPDIR, LANG, TZ and those that it asks for.
+	// beside PATH, HOME, TMPDIR, LANG, TZ, those of OpenTelemetry (OTEL_…)
+	// and those that it asks for.
 	Env []string
+	// DialOptions are further options of the connection: OpenTelemetry's
+	// handler, say.
+	DialOptions []grpc.DialOption
 	// Logger gets what the plugin logs, at its levels; nil drops it.
 	Logger hclog.Logger
 	// StartTimeout bounds the time until the plugin has described itself; 0
@@ -137,7 +141,7 @@ func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
 		SkipHostEnv:      true,
 		StartTimeout:     o.StartTimeout + time.Second, // ours comes first
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: p.sockets.path},
-		GRPCDialOptions:  dialOptions(),
+		GRPCDialOptions:  append(dialOptions(), o.DialOptions...),
 		Logger:           o.Logger,
 		SyncStdout:       o.Logger.StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 		SyncStderr:       o.Logger.StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),

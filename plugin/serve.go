@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -38,6 +39,13 @@ type Plugin[C any] struct {
 	// a daemon that is not there is no error here. log goes to the host. An
 	// engine that is an io.Closer is closed when the process ends.
 	New func(ctx context.Context, config C, log Logger) (atom.Engine, error)
+	// ServerOptions are further options of the gRPC server: OpenTelemetry's
+	// handler, say, which makes the plugin's part of a trace of calls that
+	// come with a traceparent.
+	ServerOptions []grpc.ServerOption
+	// Close, where set, is called when the process ends, after the engine's.
+	// It has less than a second.
+	Close func()
 }
 
 // Logger is what an engine logs with: a message, and keys and values in turn.
@@ -98,7 +106,7 @@ func Serve[C any](p Plugin[C]) {
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: versions(registrar{register: func(s grpc.ServiceRegistrar) { pb.RegisterEngineServer(s, author) }}),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, serverOptions()...)...)
+			return grpc.NewServer(slices.Concat(opts, serverOptions(), p.ServerOptions)...)
 		},
 		// go-plugin's own words are of no use to operators.
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),

@@ -15,8 +15,12 @@ import (
 // they refuse is a *atom.Rejection. A backend that certainly did not make the atom
 // is passed over as the rule says; where that is not certain the error is an
 // *atom.OutcomeUnknown.
-func (e *Engine) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {
-	ctx := atom.ContextOr(req.Context)
+func (e *Engine) Create(req *atom.EngineCreateRequest) (a atom.Atom, err error) {
+	ctx, ended := e.observe(req.Context, "create", nil)
+	defer func() {
+		backend, id := chosen(a, err)
+		ended(backend, id, err)
+	}()
 	t, release := e.hold()
 	defer release()
 	r, err := t.request(req)
@@ -29,6 +33,9 @@ func (e *Engine) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {
 	}
 	c.decision = decide(t.config.Rules, &t.config.Default, r, c.health, false)
 	r.Rule = c.decision.Rule
+	if o := e.options.Observer; o != nil {
+		o.Decided(ctx, c.decision.Rule, c.decision.Rejected != "")
+	}
 	if c.decision.Rejected != "" {
 		return nil, opError("create", "", "", c.decision.Err())
 	}
@@ -129,8 +136,22 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 		case err != nil && c.doubt != nil:
 			return nil, c.doubt
 		default:
+			if err == nil {
+				c.tellFalls(ctx, walk)
+			}
 			return c.engine.adopt("create", b, "", a, err)
 		}
+	}
+}
+
+// tellFalls tells the observer of those that walk passed over.
+func (c *creation) tellFalls(ctx context.Context, walk *Walk) {
+	o := c.engine.options.Observer
+	if o == nil {
+		return
+	}
+	for _, f := range walk.falls {
+		o.FellBack(ctx, c.decision.Rule, f.backend, f.cause)
 	}
 }
 

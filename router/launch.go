@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/plugin"
@@ -23,6 +24,7 @@ type launcher struct {
 	dirs    []string
 	builtin map[string][]string
 	timeout time.Duration
+	dial    []grpc.DialOption
 }
 
 // start launches the plugin of conf and configures it. It leaves nothing
@@ -34,7 +36,7 @@ func (l *launcher) start(ctx context.Context, conf Backend, log hclog.Logger) (*
 	}
 	p, err := plugin.Launch(ctx, plugin.LaunchOptions{
 		Name: conf.Name, Path: command[0], Args: command[1:], SHA256: conf.SHA256, Env: conf.Env,
-		Logger: log, StartTimeout: l.timeout,
+		Logger: log, StartTimeout: l.timeout, DialOptions: l.dial,
 	})
 	if err != nil {
 		return nil, err

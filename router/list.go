@@ -51,7 +51,7 @@ func (e *Engine) ListBackends(req *atom.EngineListRequest, names ...string) ([]a
 	defer release()
 	bs, err := t.named(names)
 	if err != nil {
-		return nil, opError("list", "", "", err)
+		return nil, e.refusedList(req, err)
 	}
 	return e.list(req, t, bs)
 }
@@ -60,12 +60,14 @@ func (e *Engine) list(req *atom.EngineListRequest, t *table, bs []*backend) ([]a
 	ctx := atom.ContextOr(req.Context)
 	owner, err := t.owner(req.Owner)
 	if err != nil {
-		return nil, opError("list", "", "", err)
+		return nil, e.refusedList(req, err)
 	}
 	lists := make([][]atom.Atom, len(bs))
 	errs := make([]error, len(bs))
 	each(bs, func(n int, b *backend) {
+		ctx, ended := e.observe(ctx, "list", b)
 		lists[n], errs[n] = e.listOne(ctx, b, &atom.EngineListRequest{Since: req.Since, Before: req.Before, Owner: owner})
+		ended(b.conf.Name, "", errs[n])
 	})
 	if ctx.Err() != nil {
 		return nil, opError("list", "", "", ctx.Err())
@@ -88,6 +90,14 @@ func (e *Engine) list(req *atom.EngineListRequest, t *table, bs []*backend) ([]a
 		return all, opError("list", "", "", &partial)
 	}
 	return all, nil
+}
+
+// refusedList is the error of a List that asks no backend.
+func (e *Engine) refusedList(req *atom.EngineListRequest, err error) error {
+	_, ended := e.observe(req.Context, "list", nil)
+	err = opError("list", "", "", err)
+	ended("", "", err)
+	return err
 }
 
 // listOne lists a backend within the router's own deadline, its start

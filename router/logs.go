@@ -3,6 +3,8 @@ package router
 import (
 	"errors"
 	"io"
+	"sync"
+	"sync/atomic"
 
 	"github.com/atom-router/atom-router/atom"
 )
@@ -13,22 +15,51 @@ type prefixed struct {
 	logs        atom.LogSource
 	backend, id string
 	release     func() // the backend
+	stop        func() bool
+	ended       Ended
+	observer    Observer // or nil
+	closing     atomic.Bool
+	finished    sync.Once
+}
+
+// finish lets go of the backend and tells how the stream ended; nil is for
+// its end, and for a reader that wants no more. It may be called more than
+// once.
+func (p *prefixed) finish(err error) {
+	p.finished.Do(func() {
+		p.release()
+		if p.closing.Load() {
+			err = nil // whatever the Close made of a Next under way
+		}
+		p.ended(p.backend, p.id, err)
+	})
 }
 
 func (p *prefixed) Next() (atom.LogChunk, error) {
 	chunk, err := p.logs.Next()
-	if err != nil {
-		p.release()
+	switch {
+	case err == nil:
+		if p.observer != nil {
+			p.observer.LogBytes(p.backend, len(chunk.Data))
+		}
+		return chunk, nil
+	case errors.Is(err, io.EOF):
+		p.stop()
+		p.finish(nil)
+		return chunk, err
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = opError("logs", p.backend, p.id, err)
-	}
+	err = opError("logs", p.backend, p.id, err)
+	p.stop()
+	p.finish(err)
 	return chunk, err
 }
 
 func (p *prefixed) Close() error {
-	defer p.release()
-	return p.logs.Close()
+	p.stop()
+	p.closing.Store(true)
+	err := p.logs.Close()
+	p.finish(nil)
+	return err
 }
 
 // plainSource makes chunks of a reader that has only bytes: one of an engine

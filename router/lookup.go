@@ -14,7 +14,12 @@ import (
 // Lookup implements atom.Lookuper over all backends that can look up. It is
 // NotFound when all of them answered that they have no such atom, and
 // Unavailable when some did not answer.
-func (e *Engine) Lookup(req *atom.EngineLookupRequest) (atom.Atom, error) {
+func (e *Engine) Lookup(req *atom.EngineLookupRequest) (found atom.Atom, err error) {
+	ctx, ended := e.observe(req.Context, "lookup", nil)
+	defer func() {
+		backend, id := chosen(found, err)
+		ended(backend, id, err)
+	}()
 	t, release := e.hold()
 	defer release()
 	owner, err := t.owner(req.Owner)
@@ -27,7 +32,6 @@ func (e *Engine) Lookup(req *atom.EngineLookupRequest) (atom.Atom, error) {
 	if err != nil {
 		return nil, opError("lookup", "", "", err)
 	}
-	ctx := atom.ContextOr(req.Context)
 	b, a, err := e.search(ctx, t.backends, owner, req.Key)
 	switch {
 	case err != nil:

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
 )
 
 // Options say how a router runs, as Config says what it routes. The zero
@@ -23,6 +24,10 @@ type Options struct {
 	// its part of a List; 0 is 10 seconds. Create, Stop, Wait, Logs and
 	// Delete take as long as they take and end with their context.
 	AskTimeout time.Duration
+	// DialOptions are further options of the connections to plugins.
+	DialOptions []grpc.DialOption
+	// Observer, where set, is told what the router does.
+	Observer Observer
 	// NoJanitor leaves to others what Backend.Retention promises. Programs
 	// that end after one call set it.
 	NoJanitor bool

@@ -14,7 +14,7 @@ import (
 
 // waitFor is Wait at a backend. It outlives the backend's plugin: it is asked
 // again at each next instance, for as long as the backend has not failed.
-func waitFor(ctx context.Context, b *backend, r routed) (atom.Atom, error) {
+func waitFor(ctx context.Context, b *backend, r routed, o Observer) (atom.Atom, error) {
 	i, err := b.instance(ctx)
 	for again := false; ; again = true {
 		if err != nil {
@@ -32,7 +32,9 @@ func waitFor(ctx context.Context, b *backend, r routed) (atom.Atom, error) {
 		case again && errdefs.IsNotFound(failed):
 			return gone(r.native), nil
 		case lost(ctx, i, failed):
-			i, err = b.next(ctx)
+			if i, err = b.next(ctx); err == nil && o != nil {
+				o.Resumed(ctx, "wait", b.conf.Name)
+			}
 		case again && errdefs.IsUnavailable(failed):
 			// The first plugin would have sat it out that what stands behind
 			// it is away.
@@ -93,6 +95,8 @@ type lasting struct {
 	cancel context.CancelFunc
 	b      *backend
 	req    atom.EngineLogsRequest // as the engine gets it
+	// observer is told of resumptions; nil where nobody is.
+	observer Observer
 
 	cursor string // of the last chunk that had one
 	past   int    // bytes given after it
@@ -105,8 +109,8 @@ type lasting struct {
 }
 
 // newLasting opens the logs that req describes, which is the engine's.
-func newLasting(ctx context.Context, b *backend, req atom.EngineLogsRequest) (*lasting, error) {
-	l := &lasting{b: b, req: req}
+func newLasting(ctx context.Context, b *backend, req atom.EngineLogsRequest, o Observer) (*lasting, error) {
+	l := &lasting{b: b, req: req, observer: o}
 	l.caller = ctx
 	own, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(b.life, cancel) // engines in this process know nothing of it
@@ -164,6 +168,9 @@ func (l *lasting) Next() (atom.LogChunk, error) {
 		if err := l.resume(); err != nil {
 			l.cancel()
 			return atom.LogChunk{}, l.b.endOf(l.caller, err)
+		}
+		if l.observer != nil {
+			l.observer.Resumed(l.ctx, "logs", l.b.conf.Name)
 		}
 	}
 }

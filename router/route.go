@@ -10,13 +10,15 @@ import (
 )
 
 // Get implements atom.Engine.
-func (e *Engine) Get(req *atom.EngineGetRequest) (atom.Atom, error) {
+func (e *Engine) Get(req *atom.EngineGetRequest) (a atom.Atom, err error) {
 	b, r, err := e.route("get", req.ID, req.Owner)
+	ctx, ended := e.observe(req.Context, "get", b)
+	defer func() { ended(b.name(), req.ID, err) }()
 	if err != nil {
 		return nil, err
 	}
 	defer r.release()
-	a, err := ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (atom.Atom, error) {
+	a, err = ask(ctx, b, func(ctx context.Context, i *instance) (atom.Atom, error) {
 		ctx, cancel := context.WithTimeout(ctx, e.options.AskTimeout)
 		defer cancel()
 		a, err := i.engine.Get(&atom.EngineGetRequest{ID: r.native, Owner: r.owner, Context: ctx})
@@ -28,24 +30,28 @@ func (e *Engine) Get(req *atom.EngineGetRequest) (atom.Atom, error) {
 // Wait implements atom.Engine. It outlives the backend's plugin: while that is
 // started again the Wait goes on, and ends with Unavailable once the backend
 // has failed.
-func (e *Engine) Wait(req *atom.EngineWaitRequest) (atom.Atom, error) {
+func (e *Engine) Wait(req *atom.EngineWaitRequest) (a atom.Atom, err error) {
 	b, r, err := e.route("wait", req.ID, req.Owner)
+	ctx, ended := e.observe(req.Context, "wait", b)
+	defer func() { ended(b.name(), req.ID, err) }()
 	if err != nil {
 		return nil, err
 	}
 	defer r.release()
-	a, err := waitFor(atom.ContextOr(req.Context), b, r)
+	a, err = waitFor(ctx, b, r, e.options.Observer)
 	return e.adopt("wait", b, req.ID, a, err)
 }
 
 // Stop implements atom.Engine.
-func (e *Engine) Stop(req *atom.EngineStopRequest) error {
+func (e *Engine) Stop(req *atom.EngineStopRequest) (err error) {
 	b, r, err := e.route("stop", req.ID, req.Owner)
+	ctx, ended := e.observe(req.Context, "stop", b)
+	defer func() { ended(b.name(), req.ID, err) }()
 	if err != nil {
 		return err
 	}
 	defer r.release()
-	_, err = ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (struct{}, error) {
+	_, err = ask(ctx, b, func(ctx context.Context, i *instance) (struct{}, error) {
 		s := *req
 		s.ID, s.Owner, s.Context = r.native, r.owner, ctx
 		return struct{}{}, i.engine.Stop(&s)
@@ -55,14 +61,16 @@ func (e *Engine) Stop(req *atom.EngineStopRequest) error {
 
 // Delete implements atom.Deleter. At a backend that cannot delete it is
 // NotImplemented.
-func (e *Engine) Delete(req *atom.EngineDeleteRequest) error {
+func (e *Engine) Delete(req *atom.EngineDeleteRequest) (err error) {
 	b, r, err := e.route("delete", req.ID, req.Owner)
+	ctx, ended := e.observe(req.Context, "delete", b)
+	defer func() { ended(b.name(), req.ID, err) }()
 	if err != nil {
 		return err
 	}
 	defer r.release()
 	asked := 0
-	_, err = ask(atom.ContextOr(req.Context), b, func(ctx context.Context, i *instance) (struct{}, error) {
+	_, err = ask(ctx, b, func(ctx context.Context, i *instance) (struct{}, error) {
 		d, ok := i.engine.(atom.Deleter)
 		if !ok {
 			return struct{}{}, lacks(b, atom.CapDelete)
@@ -81,20 +89,24 @@ func (e *Engine) Delete(req *atom.EngineDeleteRequest) error {
 // outlives the backend's plugin, and neither loses nor repeats a byte.
 func (e *Engine) Logs(req *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	b, r, err := e.route("logs", req.ID, req.Owner)
+	ctx, ended := e.observe(req.Context, "logs", b)
 	if err != nil {
+		ended(b.name(), req.ID, err)
 		return nil, err
 	}
 	theirs := *req
 	theirs.ID, theirs.Owner = r.native, r.owner
-	logs, err := newLasting(atom.ContextOr(req.Context), b, theirs)
+	logs, err := newLasting(ctx, b, theirs, e.options.Observer)
 	if err != nil {
 		r.release()
-		return nil, opError("logs", b.conf.Name, req.ID, err)
+		err = opError("logs", b.conf.Name, req.ID, err)
+		ended(b.conf.Name, req.ID, err)
+		return nil, err
 	}
+	p := &prefixed{logs: logs, backend: b.conf.Name, id: req.ID, release: r.release, ended: ended, observer: e.options.Observer}
 	// A reader whose context has ended need not be closed to let go.
-	stop := context.AfterFunc(atom.ContextOr(req.Context), r.release)
-	release := func() { stop(); r.release() }
-	return atom.NewLogReader(&prefixed{logs: logs, backend: b.conf.Name, id: req.ID, release: release}, req.Timestamps), nil
+	p.stop = context.AfterFunc(ctx, func() { p.finish(ctx.Err()) })
+	return atom.NewLogReader(p, req.Timestamps), nil
 }
 
 // routed is what a backend is asked about. release ends the hold on it.

@@ -38,7 +38,7 @@ func newTable(config Config, o Options, old *table) (t *table, fresh []*backend,
 	}
 	config.Rules = prepared(config.Rules)
 	t = &table{config: config, byName: make(map[string]*backend)}
-	l := &launcher{dirs: config.PluginDirs, builtin: o.Builtin, timeout: o.StartTimeout}
+	l := &launcher{dirs: config.PluginDirs, builtin: o.Builtin, timeout: o.StartTimeout, dial: o.DialOptions}
 	for _, conf := range config.Backends {
 		b := &backend{conf: conf}
 		if was := old.served(conf, l); was != nil {

@@ -36,9 +36,16 @@ type Walk struct {
 	causes []Cause
 
 	passed  []string
+	falls   []fall
 	missing int
 	// full and unavailable count the backends passed over for that.
 	full, unavailable int
+}
+
+// fall is a backend that was passed over for a cause.
+type fall struct {
+	backend string
+	cause   Cause
 }
 
 // Walk begins before the first candidate.
@@ -78,6 +85,7 @@ func (w *Walk) Pass(cause Cause, reason string) {
 		return
 	}
 	w.causes = append(w.causes, cause)
+	w.falls = append(w.falls, fall{w.current.Backend, cause})
 	if cause == Full {
 		w.full++
 	} else {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/atom-router/atom-router/internal/tracing"
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/plugins/process"
 )
@@ -24,6 +25,6 @@ func embedded() (map[string][]string, error) {
 func embeddedCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: embeddedVerb + " NAME", Hidden: true, Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs), ValidArgs: []string{"process"},
-		Run: func(*cobra.Command, []string) { plugin.Serve(process.Plugin()) },
+		Run: func(*cobra.Command, []string) { plugin.Serve(tracing.Traced(process.Plugin())) },
 	}
 }

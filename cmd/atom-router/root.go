@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/tracing"
 	"github.com/atom-router/atom-router/router"
 	"github.com/atom-router/atom-router/router/config"
 )
@@ -28,6 +29,9 @@ type app struct {
 	configPath string
 	output     string
 	logLevel   string
+
+	tracer *tracing.Tracer // nil where nothing is traced
+	exited func(code int)  // ends the verb's span; may be nil
 }
 
 // execute runs the command line and returns its exit code.
@@ -43,11 +47,12 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(context.Background())
-	if err == nil {
-		return codeOK
+	code := codeOK
+	if err != nil {
+		code = codeOf(cmd, err)
 	}
-	code := codeOf(cmd, err)
-	if code != codePipe {
+	a.traced(code)
+	if err != nil && code != codePipe {
 		a.printError(err)
 	}
 	return code
@@ -76,7 +81,13 @@ by their IDs.`,
 	a.complete(root, "output", outputTable, outputJSON, outputID)
 	a.complete(root, "log-level", "trace", "debug", "info", "warn", "error", "off")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := a.checkFlags(cmd); err != nil {
+			return err
+		}
+		a.trace(cmd)
+		return nil
+	}
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.getCommand(), a.listCommand(), a.logsCommand(), a.waitCommand(),
 		a.stopCommand(), a.deleteCommand(), a.explainCommand(), a.validateCommand(), a.backendsCommand(),
@@ -145,8 +156,10 @@ func (a *app) withRouterOf(ctx context.Context, file *config.File, do func(*rout
 		return err
 	}
 	r, err := router.New(ctx, file.Config, router.Options{
-		Logger:  a.logger(),
-		Builtin: builtin,
+		Logger:      a.logger(),
+		Builtin:     builtin,
+		Observer:    a.observer(),
+		DialOptions: a.tracer.DialOptions(),
 		// A command that ends after one call cleans up nothing but its own.
 		NoJanitor: true,
 	})

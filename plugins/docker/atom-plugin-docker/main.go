@@ -3,8 +3,9 @@
 package main
 
 import (
+	"github.com/atom-router/atom-router/internal/tracing"
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/plugins/docker"
 )
 
-func main() { plugin.Serve(docker.Plugin()) }
+func main() { plugin.Serve(tracing.Traced(docker.Plugin())) }

@@ -3,8 +3,9 @@
 package main
 
 import (
+	"github.com/atom-router/atom-router/internal/tracing"
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/plugins/kube"
 )
 
-func main() { plugin.Serve(kube.Plugin()) }
+func main() { plugin.Serve(tracing.Traced(kube.Plugin())) }

@@ -5,11 +5,12 @@
 package main
 
 import (
+	"github.com/atom-router/atom-router/internal/tracing"
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/plugins/process"
 )
 
 func main() {
 	process.RunShim()
-	plugin.Serve(process.Plugin())
+	plugin.Serve(tracing.Traced(process.Plugin()))
 }
