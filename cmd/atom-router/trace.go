@@ -14,7 +14,7 @@ func (a *app) trace(cmd *cobra.Command) {
 	if cmd.Name() == embeddedVerb {
 		return // that is another process's part
 	}
-	a.tracer = tracing.Start(cmd.Context(), "atom-router", versionText(), a.logger())
+	a.tracer = tracing.Start(cmd.Context(), "atom-router", ownSource().version, a.logger())
 	if cmd.Name() == "serve" {
 		return // its clients' calls are the traces
 	}
