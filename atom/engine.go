@@ -110,6 +110,11 @@ type EngineCreateRequest struct {
 	// Rule is the router's rule that chose the backend, kept with the atom.
 	// Routers fill it in.
 	Rule string
+	// Progress, where it is set, is told how a Create that takes long gets
+	// on: never by two goroutines at once, and not after Create has
+	// returned. Create waits for it, so it has to return soon. It is no part
+	// of the request's Hash.
+	Progress func(Progress)
 }
 
 // EngineLookupRequest asks for the atom made under Owner and Key.

@@ -58,7 +58,7 @@ func TestHashIsPinned(t *testing.T) {
 func TestHashLeavesOutWhatRoutersFillIn(t *testing.T) {
 	r := full()
 	want := r.Hash()
-	r.Context, r.Owner, r.Key, r.Rule = context.Background(), "o", "k", "r"
+	r.Context, r.Owner, r.Key, r.Rule, r.Progress = context.Background(), "o", "k", "r", func(Progress) {}
 	if got := r.Hash(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -73,7 +73,7 @@ func TestHashLeavesOutWhatRoutersFillIn(t *testing.T) {
 // Every field of the request and its Spec changes the hash: a new one that
 // nobody thought of fails here.
 func TestHashSeesEveryField(t *testing.T) {
-	filledIn := map[string]bool{"Context": true, "Owner": true, "Key": true, "Rule": true}
+	filledIn := map[string]bool{"Context": true, "Owner": true, "Key": true, "Rule": true, "Progress": true}
 	var check func(path string, r *EngineCreateRequest, v reflect.Value)
 	check = func(path string, r *EngineCreateRequest, v reflect.Value) {
 		for i := range v.NumField() {

@@ -29,6 +29,9 @@ type Client struct {
 	// tells is set where a call tells whether it got as far as the other
 	// side.
 	tells bool
+	// mute is set where the other side is known to have no
+	// CreateWithProgress.
+	mute bool
 }
 
 var (
@@ -87,11 +90,51 @@ func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 	}
 	ctx := atom.ContextOr(r.Context)
 	var reached peer.Peer // filled in once the call has a connection
-	resp, err := c.rpc.Create(ctx, wire.CreateToWire(r), append(c.options[:len(c.options):len(c.options)], grpc.Peer(&reached))...)
+	made, err := c.create(ctx, r, &reached)
 	if err != nil && ctx.Err() == nil && wire.Broken(err) && (reached.Addr != nil || !c.tells) {
 		return nil, &atom.OutcomeUnknown{Key: r.Key, Err: wire.ErrorFromWire(ctx, err)}
 	}
-	return c.atom(ctx, resp.GetAtom(), err)
+	return c.atom(ctx, made, err)
+}
+
+// create calls the method that the caller needs and the other side has. Its
+// error is the wire's.
+func (c *Client) create(ctx context.Context, r *atom.EngineCreateRequest, reached *peer.Peer) (*pb.Atom, error) {
+	options := append(c.options[:len(c.options):len(c.options)], grpc.Peer(reached))
+	if r.Progress != nil && !c.mute {
+		made, err := c.createWithProgress(ctx, r, options)
+		if !wire.Unknown(err) {
+			return made, err
+		}
+		*reached = peer.Peer{}
+	}
+	resp, err := c.rpc.Create(ctx, wire.CreateToWire(r), options...)
+	return resp.GetAtom(), err
+}
+
+func (c *Client) createWithProgress(ctx context.Context, r *atom.EngineCreateRequest, options []grpc.CallOption) (*pb.Atom, error) {
+	// Whatever ends the loop below ends the stream.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.rpc.CreateWithProgress(ctx, wire.CreateToWire(r), options...)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		resp, err := stream.Recv()
+		switch {
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		switch step := resp.GetStep().(type) {
+		case *pb.CreateWithProgressResponse_Progress:
+			r.Progress(wire.ProgressFromWire(step.Progress))
+		case *pb.CreateWithProgressResponse_Atom:
+			return step.Atom, nil
+		}
+	}
 }
 
 // Wait implements atom.Engine.

@@ -32,6 +32,7 @@ func (m mirror) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 	r.Hash()
 	r.Needs()
 	clone := r.Spec.Clone()
+	r.Report(atom.Progress{Text: r.Image})
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}

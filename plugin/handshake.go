@@ -8,11 +8,16 @@ import (
 )
 
 // ProtocolMajor is the version of the protocol that both sides must share;
-// ProtocolMinor counts what was added to it since.
+// ProtocolMinor counts what was added to it since:
+//
+//	1: CreateWithProgress
 const (
 	ProtocolMajor = 1
-	ProtocolMinor = 0
+	ProtocolMinor = 1
 )
+
+// minorProgress is the first with CreateWithProgress.
+const minorProgress = 1
 
 // handshake tells a plugin that it was started by a router. It is no secret
 // and no security.

@@ -170,6 +170,7 @@ func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
 	if err != nil {
 		return fmt.Errorf("asking it to describe itself: %w", wire.ErrorFromWire(ctx, err))
 	}
+	p.engine.mute = d.ProtocolMinor < minorProgress
 	p.description = Description{
 		Name: d.Name, Version: d.Version, Protocol: fmt.Sprintf("%d.%d", p.client.NegotiatedVersion(), d.ProtocolMinor),
 		Capabilities: wire.CapabilitiesFromWire(d.Capabilities), Schema: schemaFromWire(d.Schema), Env: d.Environment,

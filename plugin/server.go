@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"runtime/debug"
+	"sync"
 
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/go-hclog"
@@ -82,15 +83,57 @@ func (s *server) Lookup(ctx context.Context, r *pb.LookupRequest) (*pb.LookupRes
 }
 
 func (s *server) Create(ctx context.Context, r *pb.CreateRequest) (*pb.CreateResponse, error) {
-	return call(s, "Create", func(e atom.Engine) (*pb.CreateResponse, error) {
+	a, err := s.create(ctx, "Create", r, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.CreateResponse{Atom: a}, nil
+}
+
+func (s *server) CreateWithProgress(r *pb.CreateRequest, stream grpc.ServerStreamingServer[pb.CreateWithProgressResponse]) error {
+	steps := &steps{stream: stream}
+	a, err := s.create(stream.Context(), "CreateWithProgress", r, steps.progress)
+	steps.end()
+	if err != nil {
+		return err
+	}
+	return stream.Send(&pb.CreateWithProgressResponse{Step: &pb.CreateWithProgressResponse_Atom{Atom: a}})
+}
+
+func (s *server) create(ctx context.Context, method string, r *pb.CreateRequest, progress func(atom.Progress)) (*pb.Atom, error) {
+	return call(s, method, func(e atom.Engine) (*pb.Atom, error) {
 		req := wire.CreateFromWire(r)
-		req.Context = ctx
+		req.Context, req.Progress = ctx, progress
 		a, err := e.Create(req)
 		if err != nil {
 			return nil, err
 		}
-		return &pb.CreateResponse{Atom: wire.AtomToWire(a)}, nil
+		return wire.AtomToWire(a), nil
 	})
+}
+
+// steps sends the progress of one Create. A stream that is written to by two
+// at once, or after its end, breaks the process: engines that do not keep to
+// the contract do not get that far.
+type steps struct {
+	stream grpc.ServerStreamingServer[pb.CreateWithProgressResponse]
+	mu     sync.Mutex
+	ended  bool
+}
+
+func (s *steps) progress(p atom.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		// A stream that is gone ends the Create by its context.
+		_ = s.stream.Send(&pb.CreateWithProgressResponse{Step: &pb.CreateWithProgressResponse_Progress{Progress: wire.ProgressToWire(p)}})
+	}
+}
+
+func (s *steps) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
 }
 
 func (s *server) Get(ctx context.Context, r *pb.GetRequest) (*pb.GetResponse, error) {

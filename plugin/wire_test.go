@@ -95,6 +95,10 @@ func everyCall(c *Client) map[string]func(context.Context) error {
 			_, err := c.Create(&atom.EngineCreateRequest{Image: "x", Context: ctx})
 			return err
 		},
+		"CreateWithProgress": func(ctx context.Context) error {
+			_, err := c.Create(&atom.EngineCreateRequest{Image: "x", Context: ctx, Progress: func(atom.Progress) {}})
+			return err
+		},
 		"Wait": func(ctx context.Context) error {
 			_, err := c.Wait(&atom.EngineWaitRequest{ID: "x", Context: ctx})
 			return err
@@ -445,9 +449,11 @@ func TestCreateThatNeverLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_, err = NewClient(conn).Create(&atom.EngineCreateRequest{Image: "x", Key: "k"})
-	if unknown := (*atom.OutcomeUnknown)(nil); !errdefs.IsUnavailable(err) || errors.As(err, &unknown) {
-		t.Errorf("got %v", err)
+	for _, progress := range []func(atom.Progress){nil, func(atom.Progress) {}} {
+		_, err = NewClient(conn).Create(&atom.EngineCreateRequest{Image: "x", Key: "k", Progress: progress})
+		if unknown := (*atom.OutcomeUnknown)(nil); !errdefs.IsUnavailable(err) || errors.As(err, &unknown) {
+			t.Errorf("progress: %v: got %v", progress != nil, err)
+		}
 	}
 }
 

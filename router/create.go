@@ -112,6 +112,7 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 			return nil, opError("create", "", "", c.unknown(err))
 		}
 	}
+	var passed *Candidate // the one tried before
 	for {
 		walk := c.decision.Walk()
 		next := walk.Next()
@@ -125,6 +126,10 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 			}
 			return nil, c.failure(walk)
 		}
+		if passed != nil {
+			c.request.Report(passedOver(passed, next))
+		}
+		passed = next
 		b := c.table.byName[next.Backend]
 		a, missing, cause, err := c.attempt(ctx, b)
 		switch {
@@ -250,6 +255,7 @@ func (c *creation) count(b *backend) func(context.Context) (int, error) {
 func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom, error) {
 	r := *c.request
 	r.Context = ctx
+	r.Progress = c.progressOf(b)
 	has, err := i.capabilities(ctx)
 	if err != nil {
 		return nil, err

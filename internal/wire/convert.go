@@ -123,6 +123,18 @@ func CreateFromWire(w *pb.CreateRequest) *atom.EngineCreateRequest {
 	}
 }
 
+func ProgressToWire(p atom.Progress) *pb.Progress {
+	return &pb.Progress{
+		Backend: textToWire(p.Backend), Phase: textToWire(string(p.Phase)), Text: textToWire(p.Text), Done: p.Done, Total: p.Total,
+	}
+}
+
+func ProgressFromWire(w *pb.Progress) atom.Progress {
+	return atom.Progress{
+		Backend: w.GetBackend(), Phase: atom.Phase(w.GetPhase()), Text: w.GetText(), Done: w.GetDone(), Total: w.GetTotal(),
+	}
+}
+
 func specToWire(s container.Spec) *pb.Spec {
 	w := &pb.Spec{
 		Env: s.Env, Workdir: s.WorkDir, Entrypoint: s.Entrypoint, User: s.User, Labels: s.Labels,

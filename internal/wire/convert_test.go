@@ -31,6 +31,8 @@ func TestEveryFieldTravels(t *testing.T) {
 	check("logs", logs, *LogsFromWire(wiretest.Again(t, LogsToWire(&logs))))
 	chunk := wiretest.Filled[atom.LogChunk](t)
 	check("chunk", chunk, ChunkFromWire(wiretest.Again(t, ChunkToWire(chunk))))
+	progress := wiretest.Filled[atom.Progress](t)
+	check("progress", progress, ProgressFromWire(wiretest.Again(t, ProgressToWire(progress))))
 	info := wiretest.Filled[atom.Info](t)
 	check("atom", info, atom.InfoOf(AtomFromWire(wiretest.Again(t, AtomToWire(atom.New(info, nil))), nil)))
 }
@@ -54,6 +56,8 @@ func TestEveryWireFieldIsUsed(t *testing.T) {
 	check(logs, LogsToWire(LogsFromWire(logs)))
 	chunk := wiretest.FilledMessage(&pb.LogChunk{})
 	check(chunk, ChunkToWire(ChunkFromWire(chunk)))
+	progress := wiretest.FilledMessage(&pb.Progress{})
+	check(progress, ProgressToWire(ProgressFromWire(progress)))
 	a := wiretest.FilledMessage(&pb.Atom{})
 	check(a, AtomToWire(AtomFromWire(a, nil)))
 }

@@ -146,6 +146,13 @@ func Broken(err error) bool {
 	return detail == nil && status.Code(err) != codes.Unimplemented && status.Code(err) != codes.ResourceExhausted
 }
 
+// Unknown reports whether a call failed because the other side has no such
+// method, so that it did nothing.
+func Unknown(err error) bool {
+	_, detail := statusOf(err)
+	return detail == nil && status.Code(err) == codes.Unimplemented
+}
+
 func statusOf(err error) (*status.Status, *pb.ErrorDetail) {
 	st := status.Convert(err)
 	for _, d := range st.Details() {

@@ -155,26 +155,28 @@ func TestKilledUnderCalls(t *testing.T) {
 // TestKilledUnderCreate: what came of a request that was under way is not
 // known.
 func TestKilledUnderCreate(t *testing.T) {
-	p := launch(t, "as-plugin")
-	pid, _ := strconv.Atoi(ask(t, p, "pid"))
-	created := make(chan error, 1)
-	go func() {
-		_, err := p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Key: "k", Name: hanging})
-		created <- err
-	}()
-	for deadline := time.Now().Add(5 * time.Second); ask(t, p, "creates") != "1"; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the Create does not arrive")
+	for _, progress := range []func(atom.Progress){nil, func(atom.Progress) {}} {
+		p := launch(t, "as-plugin")
+		pid, _ := strconv.Atoi(ask(t, p, "pid"))
+		created := make(chan error, 1)
+		go func() {
+			_, err := p.Engine().Create(&atom.EngineCreateRequest{Image: memengine.Image, Key: "k", Name: hanging, Progress: progress})
+			created <- err
+		}()
+		for deadline := time.Now().Add(5 * time.Second); ask(t, p, "creates") != "1"; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the Create does not arrive")
+			}
 		}
+		syscall.Kill(pid, syscall.SIGKILL)
+		within(t, 5*time.Second, "noticing the kill", func() {
+			err := <-created
+			var unknown *atom.OutcomeUnknown
+			if !errors.As(err, &unknown) || unknown.Key != "k" || !errdefs.IsUnavailable(err) {
+				t.Errorf("progress: %v: the Create ended with %v", progress != nil, err)
+			}
+		})
 	}
-	syscall.Kill(pid, syscall.SIGKILL)
-	within(t, 5*time.Second, "noticing the kill", func() {
-		err := <-created
-		var unknown *atom.OutcomeUnknown
-		if !errors.As(err, &unknown) || unknown.Key != "k" || !errdefs.IsUnavailable(err) {
-			t.Errorf("the Create ended with %v", err)
-		}
-	})
 }
 
 func TestStoppedPlugin(t *testing.T) {

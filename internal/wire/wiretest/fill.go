@@ -62,7 +62,7 @@ func fill(t testing.TB, v reflect.Value, depth int) {
 		return
 	}
 	switch v.Kind() {
-	case reflect.Interface: // the Context, which travels otherwise
+	case reflect.Interface, reflect.Func: // the Context and Progress, which travel otherwise
 	case reflect.String:
 		v.SetString("text")
 	case reflect.Bool:

@@ -1357,6 +1357,169 @@ func (x *CreateResponse) GetAtom() *Atom {
 	return nil
 }
 
+type CreateWithProgressResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Step:
+	//
+	//	*CreateWithProgressResponse_Progress
+	//	*CreateWithProgressResponse_Atom
+	Step          isCreateWithProgressResponse_Step `protobuf_oneof:"step"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateWithProgressResponse) Reset() {
+	*x = CreateWithProgressResponse{}
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateWithProgressResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateWithProgressResponse) ProtoMessage() {}
+
+func (x *CreateWithProgressResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateWithProgressResponse.ProtoReflect.Descriptor instead.
+func (*CreateWithProgressResponse) Descriptor() ([]byte, []int) {
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CreateWithProgressResponse) GetStep() isCreateWithProgressResponse_Step {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *CreateWithProgressResponse) GetProgress() *Progress {
+	if x != nil {
+		if x, ok := x.Step.(*CreateWithProgressResponse_Progress); ok {
+			return x.Progress
+		}
+	}
+	return nil
+}
+
+func (x *CreateWithProgressResponse) GetAtom() *Atom {
+	if x != nil {
+		if x, ok := x.Step.(*CreateWithProgressResponse_Atom); ok {
+			return x.Atom
+		}
+	}
+	return nil
+}
+
+type isCreateWithProgressResponse_Step interface {
+	isCreateWithProgressResponse_Step()
+}
+
+type CreateWithProgressResponse_Progress struct {
+	Progress *Progress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
+}
+
+type CreateWithProgressResponse_Atom struct {
+	Atom *Atom `protobuf:"bytes,2,opt,name=atom,proto3,oneof"`
+}
+
+func (*CreateWithProgressResponse_Progress) isCreateWithProgressResponse_Step() {}
+
+func (*CreateWithProgressResponse_Atom) isCreateWithProgressResponse_Step() {}
+
+// Progress is for people to see.
+type Progress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the engine is a router: whose progress it is.
+	Backend string `protobuf:"bytes,1,opt,name=backend,proto3" json:"backend,omitempty"`
+	// "pulling", "unpacking", "passed_over", or what else there may be.
+	Phase string `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	// The same in words, on one line.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Bytes; 0 where there is nothing to count. The total may grow.
+	Done          int64 `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	Total         int64 `protobuf:"varint,5,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Progress) GetBackend() string {
+	if x != nil {
+		return x.Backend
+	}
+	return ""
+}
+
+func (x *Progress) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Progress) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Progress) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *Progress) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 type GetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -1367,7 +1530,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[17]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1542,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[17]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1555,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{17}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetRequest) GetOwner() string {
@@ -1418,7 +1581,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[18]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1593,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[18]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1606,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{18}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetResponse) GetAtom() *Atom {
@@ -1464,7 +1627,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[19]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1639,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[19]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1652,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{19}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteRequest) GetOwner() string {
@@ -1521,7 +1684,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[20]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1696,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[20]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1709,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{20}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{22}
 }
 
 type StopRequest struct {
@@ -1561,7 +1724,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[21]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1736,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[21]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1749,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{21}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StopRequest) GetOwner() string {
@@ -1625,7 +1788,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[22]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1800,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[22]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1813,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{22}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{24}
 }
 
 type WaitRequest struct {
@@ -1663,7 +1826,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[23]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1838,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[23]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1851,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{23}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WaitRequest) GetOwner() string {
@@ -1714,7 +1877,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[24]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1889,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[24]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1902,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{24}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WaitResponse) GetAtom() *Atom {
@@ -1761,7 +1924,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[25]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1936,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[25]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1949,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{25}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListRequest) GetOwner() string {
@@ -1819,7 +1982,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[26]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1994,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[26]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +2007,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{26}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListResponse) GetAtoms() []*Atom {
@@ -1874,7 +2037,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[27]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2049,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[27]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2062,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{27}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LogsRequest) GetOwner() string {
@@ -1967,7 +2130,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[28]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2142,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[28]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2155,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{28}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LogsResponse) GetChunks() []*LogChunk {
@@ -2017,7 +2180,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[29]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2192,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[29]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2205,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{29}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LogChunk) GetStream() Stream {
@@ -2095,7 +2258,7 @@ type ErrorDetail struct {
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[30]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2270,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[30]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2283,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{30}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ErrorDetail) GetFields() []*FieldError {
@@ -2189,7 +2352,7 @@ type FieldError struct {
 
 func (x *FieldError) Reset() {
 	*x = FieldError{}
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[31]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2201,7 +2364,7 @@ func (x *FieldError) String() string {
 func (*FieldError) ProtoMessage() {}
 
 func (x *FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[31]
+	mi := &file_atomrouter_engine_v1_engine_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2214,7 +2377,7 @@ func (x *FieldError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldError.ProtoReflect.Descriptor instead.
 func (*FieldError) Descriptor() ([]byte, []int) {
-	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{31}
+	return file_atomrouter_engine_v1_engine_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *FieldError) GetField() string {
@@ -2337,7 +2500,17 @@ const file_atomrouter_engine_v1_engine_proto_rawDesc = "" +
 	"\x06memory\x18\x02 \x01(\x03R\x06memory\x12\x12\n" +
 	"\x04gpus\x18\x03 \x01(\x03R\x04gpus\"@\n" +
 	"\x0eCreateResponse\x12.\n" +
-	"\x04atom\x18\x01 \x01(\v2\x1a.atomrouter.engine.v1.AtomR\x04atom\"2\n" +
+	"\x04atom\x18\x01 \x01(\v2\x1a.atomrouter.engine.v1.AtomR\x04atom\"\x94\x01\n" +
+	"\x1aCreateWithProgressResponse\x12<\n" +
+	"\bprogress\x18\x01 \x01(\v2\x1e.atomrouter.engine.v1.ProgressH\x00R\bprogress\x120\n" +
+	"\x04atom\x18\x02 \x01(\v2\x1a.atomrouter.engine.v1.AtomH\x00R\x04atomB\x06\n" +
+	"\x04step\"x\n" +
+	"\bProgress\x12\x18\n" +
+	"\abackend\x18\x01 \x01(\tR\abackend\x12\x14\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x12\n" +
+	"\x04done\x18\x04 \x01(\x03R\x04done\x12\x14\n" +
+	"\x05total\x18\x05 \x01(\x03R\x05total\"2\n" +
 	"\n" +
 	"GetRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x0e\n" +
@@ -2418,13 +2591,14 @@ const file_atomrouter_engine_v1_engine_proto_rawDesc = "" +
 	"\x06Stream\x12\x16\n" +
 	"\x12STREAM_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTREAM_STDOUT\x10\x01\x12\x11\n" +
-	"\rSTREAM_STDERR\x10\x022\x9e\a\n" +
+	"\rSTREAM_STDERR\x10\x022\x8d\b\n" +
 	"\x06Engine\x12Y\n" +
 	"\bDescribe\x12%.atomrouter.engine.v1.DescribeRequest\x1a&.atomrouter.engine.v1.DescribeResponse\x12\\\n" +
 	"\tConfigure\x12&.atomrouter.engine.v1.ConfigureRequest\x1a'.atomrouter.engine.v1.ConfigureResponse\x12P\n" +
 	"\x05Probe\x12\".atomrouter.engine.v1.ProbeRequest\x1a#.atomrouter.engine.v1.ProbeResponse\x12S\n" +
 	"\x06Lookup\x12#.atomrouter.engine.v1.LookupRequest\x1a$.atomrouter.engine.v1.LookupResponse\x12S\n" +
-	"\x06Create\x12#.atomrouter.engine.v1.CreateRequest\x1a$.atomrouter.engine.v1.CreateResponse\x12J\n" +
+	"\x06Create\x12#.atomrouter.engine.v1.CreateRequest\x1a$.atomrouter.engine.v1.CreateResponse\x12m\n" +
+	"\x12CreateWithProgress\x12#.atomrouter.engine.v1.CreateRequest\x1a0.atomrouter.engine.v1.CreateWithProgressResponse0\x01\x12J\n" +
 	"\x03Get\x12 .atomrouter.engine.v1.GetRequest\x1a!.atomrouter.engine.v1.GetResponse\x12S\n" +
 	"\x06Delete\x12#.atomrouter.engine.v1.DeleteRequest\x1a$.atomrouter.engine.v1.DeleteResponse\x12M\n" +
 	"\x04Stop\x12!.atomrouter.engine.v1.StopRequest\x1a\".atomrouter.engine.v1.StopResponse\x12M\n" +
@@ -2445,109 +2619,115 @@ func file_atomrouter_engine_v1_engine_proto_rawDescGZIP() []byte {
 }
 
 var file_atomrouter_engine_v1_engine_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_atomrouter_engine_v1_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_atomrouter_engine_v1_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_atomrouter_engine_v1_engine_proto_goTypes = []any{
-	(State)(0),                    // 0: atomrouter.engine.v1.State
-	(Result)(0),                   // 1: atomrouter.engine.v1.Result
-	(Stream)(0),                   // 2: atomrouter.engine.v1.Stream
-	(*DescribeRequest)(nil),       // 3: atomrouter.engine.v1.DescribeRequest
-	(*DescribeResponse)(nil),      // 4: atomrouter.engine.v1.DescribeResponse
-	(*Schema)(nil),                // 5: atomrouter.engine.v1.Schema
-	(*Attribute)(nil),             // 6: atomrouter.engine.v1.Attribute
-	(*Block)(nil),                 // 7: atomrouter.engine.v1.Block
-	(*ConfigureRequest)(nil),      // 8: atomrouter.engine.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),     // 9: atomrouter.engine.v1.ConfigureResponse
-	(*ProbeRequest)(nil),          // 10: atomrouter.engine.v1.ProbeRequest
-	(*ProbeResponse)(nil),         // 11: atomrouter.engine.v1.ProbeResponse
-	(*Atom)(nil),                  // 12: atomrouter.engine.v1.Atom
-	(*LookupRequest)(nil),         // 13: atomrouter.engine.v1.LookupRequest
-	(*LookupResponse)(nil),        // 14: atomrouter.engine.v1.LookupResponse
-	(*CreateRequest)(nil),         // 15: atomrouter.engine.v1.CreateRequest
-	(*Spec)(nil),                  // 16: atomrouter.engine.v1.Spec
-	(*Mount)(nil),                 // 17: atomrouter.engine.v1.Mount
-	(*Resources)(nil),             // 18: atomrouter.engine.v1.Resources
-	(*CreateResponse)(nil),        // 19: atomrouter.engine.v1.CreateResponse
-	(*GetRequest)(nil),            // 20: atomrouter.engine.v1.GetRequest
-	(*GetResponse)(nil),           // 21: atomrouter.engine.v1.GetResponse
-	(*DeleteRequest)(nil),         // 22: atomrouter.engine.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 23: atomrouter.engine.v1.DeleteResponse
-	(*StopRequest)(nil),           // 24: atomrouter.engine.v1.StopRequest
-	(*StopResponse)(nil),          // 25: atomrouter.engine.v1.StopResponse
-	(*WaitRequest)(nil),           // 26: atomrouter.engine.v1.WaitRequest
-	(*WaitResponse)(nil),          // 27: atomrouter.engine.v1.WaitResponse
-	(*ListRequest)(nil),           // 28: atomrouter.engine.v1.ListRequest
-	(*ListResponse)(nil),          // 29: atomrouter.engine.v1.ListResponse
-	(*LogsRequest)(nil),           // 30: atomrouter.engine.v1.LogsRequest
-	(*LogsResponse)(nil),          // 31: atomrouter.engine.v1.LogsResponse
-	(*LogChunk)(nil),              // 32: atomrouter.engine.v1.LogChunk
-	(*ErrorDetail)(nil),           // 33: atomrouter.engine.v1.ErrorDetail
-	(*FieldError)(nil),            // 34: atomrouter.engine.v1.FieldError
-	nil,                           // 35: atomrouter.engine.v1.ConfigureRequest.EnvironmentEntry
-	nil,                           // 36: atomrouter.engine.v1.Atom.LabelsEntry
-	nil,                           // 37: atomrouter.engine.v1.Spec.EnvEntry
-	nil,                           // 38: atomrouter.engine.v1.Spec.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
+	(State)(0),                         // 0: atomrouter.engine.v1.State
+	(Result)(0),                        // 1: atomrouter.engine.v1.Result
+	(Stream)(0),                        // 2: atomrouter.engine.v1.Stream
+	(*DescribeRequest)(nil),            // 3: atomrouter.engine.v1.DescribeRequest
+	(*DescribeResponse)(nil),           // 4: atomrouter.engine.v1.DescribeResponse
+	(*Schema)(nil),                     // 5: atomrouter.engine.v1.Schema
+	(*Attribute)(nil),                  // 6: atomrouter.engine.v1.Attribute
+	(*Block)(nil),                      // 7: atomrouter.engine.v1.Block
+	(*ConfigureRequest)(nil),           // 8: atomrouter.engine.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),          // 9: atomrouter.engine.v1.ConfigureResponse
+	(*ProbeRequest)(nil),               // 10: atomrouter.engine.v1.ProbeRequest
+	(*ProbeResponse)(nil),              // 11: atomrouter.engine.v1.ProbeResponse
+	(*Atom)(nil),                       // 12: atomrouter.engine.v1.Atom
+	(*LookupRequest)(nil),              // 13: atomrouter.engine.v1.LookupRequest
+	(*LookupResponse)(nil),             // 14: atomrouter.engine.v1.LookupResponse
+	(*CreateRequest)(nil),              // 15: atomrouter.engine.v1.CreateRequest
+	(*Spec)(nil),                       // 16: atomrouter.engine.v1.Spec
+	(*Mount)(nil),                      // 17: atomrouter.engine.v1.Mount
+	(*Resources)(nil),                  // 18: atomrouter.engine.v1.Resources
+	(*CreateResponse)(nil),             // 19: atomrouter.engine.v1.CreateResponse
+	(*CreateWithProgressResponse)(nil), // 20: atomrouter.engine.v1.CreateWithProgressResponse
+	(*Progress)(nil),                   // 21: atomrouter.engine.v1.Progress
+	(*GetRequest)(nil),                 // 22: atomrouter.engine.v1.GetRequest
+	(*GetResponse)(nil),                // 23: atomrouter.engine.v1.GetResponse
+	(*DeleteRequest)(nil),              // 24: atomrouter.engine.v1.DeleteRequest
+	(*DeleteResponse)(nil),             // 25: atomrouter.engine.v1.DeleteResponse
+	(*StopRequest)(nil),                // 26: atomrouter.engine.v1.StopRequest
+	(*StopResponse)(nil),               // 27: atomrouter.engine.v1.StopResponse
+	(*WaitRequest)(nil),                // 28: atomrouter.engine.v1.WaitRequest
+	(*WaitResponse)(nil),               // 29: atomrouter.engine.v1.WaitResponse
+	(*ListRequest)(nil),                // 30: atomrouter.engine.v1.ListRequest
+	(*ListResponse)(nil),               // 31: atomrouter.engine.v1.ListResponse
+	(*LogsRequest)(nil),                // 32: atomrouter.engine.v1.LogsRequest
+	(*LogsResponse)(nil),               // 33: atomrouter.engine.v1.LogsResponse
+	(*LogChunk)(nil),                   // 34: atomrouter.engine.v1.LogChunk
+	(*ErrorDetail)(nil),                // 35: atomrouter.engine.v1.ErrorDetail
+	(*FieldError)(nil),                 // 36: atomrouter.engine.v1.FieldError
+	nil,                                // 37: atomrouter.engine.v1.ConfigureRequest.EnvironmentEntry
+	nil,                                // 38: atomrouter.engine.v1.Atom.LabelsEntry
+	nil,                                // 39: atomrouter.engine.v1.Spec.EnvEntry
+	nil,                                // 40: atomrouter.engine.v1.Spec.LabelsEntry
+	(*timestamppb.Timestamp)(nil),      // 41: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 42: google.protobuf.Duration
 }
 var file_atomrouter_engine_v1_engine_proto_depIdxs = []int32{
 	5,  // 0: atomrouter.engine.v1.DescribeResponse.schema:type_name -> atomrouter.engine.v1.Schema
 	6,  // 1: atomrouter.engine.v1.Schema.attributes:type_name -> atomrouter.engine.v1.Attribute
 	7,  // 2: atomrouter.engine.v1.Schema.blocks:type_name -> atomrouter.engine.v1.Block
 	5,  // 3: atomrouter.engine.v1.Block.schema:type_name -> atomrouter.engine.v1.Schema
-	35, // 4: atomrouter.engine.v1.ConfigureRequest.environment:type_name -> atomrouter.engine.v1.ConfigureRequest.EnvironmentEntry
-	36, // 5: atomrouter.engine.v1.Atom.labels:type_name -> atomrouter.engine.v1.Atom.LabelsEntry
+	37, // 4: atomrouter.engine.v1.ConfigureRequest.environment:type_name -> atomrouter.engine.v1.ConfigureRequest.EnvironmentEntry
+	38, // 5: atomrouter.engine.v1.Atom.labels:type_name -> atomrouter.engine.v1.Atom.LabelsEntry
 	0,  // 6: atomrouter.engine.v1.Atom.state:type_name -> atomrouter.engine.v1.State
 	1,  // 7: atomrouter.engine.v1.Atom.result:type_name -> atomrouter.engine.v1.Result
-	39, // 8: atomrouter.engine.v1.Atom.created_at:type_name -> google.protobuf.Timestamp
-	39, // 9: atomrouter.engine.v1.Atom.started_at:type_name -> google.protobuf.Timestamp
-	39, // 10: atomrouter.engine.v1.Atom.stopped_at:type_name -> google.protobuf.Timestamp
+	41, // 8: atomrouter.engine.v1.Atom.created_at:type_name -> google.protobuf.Timestamp
+	41, // 9: atomrouter.engine.v1.Atom.started_at:type_name -> google.protobuf.Timestamp
+	41, // 10: atomrouter.engine.v1.Atom.stopped_at:type_name -> google.protobuf.Timestamp
 	12, // 11: atomrouter.engine.v1.LookupResponse.atom:type_name -> atomrouter.engine.v1.Atom
 	16, // 12: atomrouter.engine.v1.CreateRequest.spec:type_name -> atomrouter.engine.v1.Spec
-	37, // 13: atomrouter.engine.v1.Spec.env:type_name -> atomrouter.engine.v1.Spec.EnvEntry
+	39, // 13: atomrouter.engine.v1.Spec.env:type_name -> atomrouter.engine.v1.Spec.EnvEntry
 	17, // 14: atomrouter.engine.v1.Spec.mounts:type_name -> atomrouter.engine.v1.Mount
 	18, // 15: atomrouter.engine.v1.Spec.resources:type_name -> atomrouter.engine.v1.Resources
-	38, // 16: atomrouter.engine.v1.Spec.labels:type_name -> atomrouter.engine.v1.Spec.LabelsEntry
-	40, // 17: atomrouter.engine.v1.Spec.stop_timeout:type_name -> google.protobuf.Duration
+	40, // 16: atomrouter.engine.v1.Spec.labels:type_name -> atomrouter.engine.v1.Spec.LabelsEntry
+	42, // 17: atomrouter.engine.v1.Spec.stop_timeout:type_name -> google.protobuf.Duration
 	12, // 18: atomrouter.engine.v1.CreateResponse.atom:type_name -> atomrouter.engine.v1.Atom
-	12, // 19: atomrouter.engine.v1.GetResponse.atom:type_name -> atomrouter.engine.v1.Atom
-	40, // 20: atomrouter.engine.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
-	12, // 21: atomrouter.engine.v1.WaitResponse.atom:type_name -> atomrouter.engine.v1.Atom
-	39, // 22: atomrouter.engine.v1.ListRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 23: atomrouter.engine.v1.ListRequest.before:type_name -> google.protobuf.Timestamp
-	12, // 24: atomrouter.engine.v1.ListResponse.atoms:type_name -> atomrouter.engine.v1.Atom
-	39, // 25: atomrouter.engine.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	2,  // 26: atomrouter.engine.v1.LogsRequest.stream:type_name -> atomrouter.engine.v1.Stream
-	32, // 27: atomrouter.engine.v1.LogsResponse.chunks:type_name -> atomrouter.engine.v1.LogChunk
-	2,  // 28: atomrouter.engine.v1.LogChunk.stream:type_name -> atomrouter.engine.v1.Stream
-	39, // 29: atomrouter.engine.v1.LogChunk.time:type_name -> google.protobuf.Timestamp
-	34, // 30: atomrouter.engine.v1.ErrorDetail.fields:type_name -> atomrouter.engine.v1.FieldError
-	3,  // 31: atomrouter.engine.v1.Engine.Describe:input_type -> atomrouter.engine.v1.DescribeRequest
-	8,  // 32: atomrouter.engine.v1.Engine.Configure:input_type -> atomrouter.engine.v1.ConfigureRequest
-	10, // 33: atomrouter.engine.v1.Engine.Probe:input_type -> atomrouter.engine.v1.ProbeRequest
-	13, // 34: atomrouter.engine.v1.Engine.Lookup:input_type -> atomrouter.engine.v1.LookupRequest
-	15, // 35: atomrouter.engine.v1.Engine.Create:input_type -> atomrouter.engine.v1.CreateRequest
-	20, // 36: atomrouter.engine.v1.Engine.Get:input_type -> atomrouter.engine.v1.GetRequest
-	22, // 37: atomrouter.engine.v1.Engine.Delete:input_type -> atomrouter.engine.v1.DeleteRequest
-	24, // 38: atomrouter.engine.v1.Engine.Stop:input_type -> atomrouter.engine.v1.StopRequest
-	26, // 39: atomrouter.engine.v1.Engine.Wait:input_type -> atomrouter.engine.v1.WaitRequest
-	28, // 40: atomrouter.engine.v1.Engine.List:input_type -> atomrouter.engine.v1.ListRequest
-	30, // 41: atomrouter.engine.v1.Engine.Logs:input_type -> atomrouter.engine.v1.LogsRequest
-	4,  // 42: atomrouter.engine.v1.Engine.Describe:output_type -> atomrouter.engine.v1.DescribeResponse
-	9,  // 43: atomrouter.engine.v1.Engine.Configure:output_type -> atomrouter.engine.v1.ConfigureResponse
-	11, // 44: atomrouter.engine.v1.Engine.Probe:output_type -> atomrouter.engine.v1.ProbeResponse
-	14, // 45: atomrouter.engine.v1.Engine.Lookup:output_type -> atomrouter.engine.v1.LookupResponse
-	19, // 46: atomrouter.engine.v1.Engine.Create:output_type -> atomrouter.engine.v1.CreateResponse
-	21, // 47: atomrouter.engine.v1.Engine.Get:output_type -> atomrouter.engine.v1.GetResponse
-	23, // 48: atomrouter.engine.v1.Engine.Delete:output_type -> atomrouter.engine.v1.DeleteResponse
-	25, // 49: atomrouter.engine.v1.Engine.Stop:output_type -> atomrouter.engine.v1.StopResponse
-	27, // 50: atomrouter.engine.v1.Engine.Wait:output_type -> atomrouter.engine.v1.WaitResponse
-	29, // 51: atomrouter.engine.v1.Engine.List:output_type -> atomrouter.engine.v1.ListResponse
-	31, // 52: atomrouter.engine.v1.Engine.Logs:output_type -> atomrouter.engine.v1.LogsResponse
-	42, // [42:53] is the sub-list for method output_type
-	31, // [31:42] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	21, // 19: atomrouter.engine.v1.CreateWithProgressResponse.progress:type_name -> atomrouter.engine.v1.Progress
+	12, // 20: atomrouter.engine.v1.CreateWithProgressResponse.atom:type_name -> atomrouter.engine.v1.Atom
+	12, // 21: atomrouter.engine.v1.GetResponse.atom:type_name -> atomrouter.engine.v1.Atom
+	42, // 22: atomrouter.engine.v1.StopRequest.timeout:type_name -> google.protobuf.Duration
+	12, // 23: atomrouter.engine.v1.WaitResponse.atom:type_name -> atomrouter.engine.v1.Atom
+	41, // 24: atomrouter.engine.v1.ListRequest.since:type_name -> google.protobuf.Timestamp
+	41, // 25: atomrouter.engine.v1.ListRequest.before:type_name -> google.protobuf.Timestamp
+	12, // 26: atomrouter.engine.v1.ListResponse.atoms:type_name -> atomrouter.engine.v1.Atom
+	41, // 27: atomrouter.engine.v1.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	2,  // 28: atomrouter.engine.v1.LogsRequest.stream:type_name -> atomrouter.engine.v1.Stream
+	34, // 29: atomrouter.engine.v1.LogsResponse.chunks:type_name -> atomrouter.engine.v1.LogChunk
+	2,  // 30: atomrouter.engine.v1.LogChunk.stream:type_name -> atomrouter.engine.v1.Stream
+	41, // 31: atomrouter.engine.v1.LogChunk.time:type_name -> google.protobuf.Timestamp
+	36, // 32: atomrouter.engine.v1.ErrorDetail.fields:type_name -> atomrouter.engine.v1.FieldError
+	3,  // 33: atomrouter.engine.v1.Engine.Describe:input_type -> atomrouter.engine.v1.DescribeRequest
+	8,  // 34: atomrouter.engine.v1.Engine.Configure:input_type -> atomrouter.engine.v1.ConfigureRequest
+	10, // 35: atomrouter.engine.v1.Engine.Probe:input_type -> atomrouter.engine.v1.ProbeRequest
+	13, // 36: atomrouter.engine.v1.Engine.Lookup:input_type -> atomrouter.engine.v1.LookupRequest
+	15, // 37: atomrouter.engine.v1.Engine.Create:input_type -> atomrouter.engine.v1.CreateRequest
+	15, // 38: atomrouter.engine.v1.Engine.CreateWithProgress:input_type -> atomrouter.engine.v1.CreateRequest
+	22, // 39: atomrouter.engine.v1.Engine.Get:input_type -> atomrouter.engine.v1.GetRequest
+	24, // 40: atomrouter.engine.v1.Engine.Delete:input_type -> atomrouter.engine.v1.DeleteRequest
+	26, // 41: atomrouter.engine.v1.Engine.Stop:input_type -> atomrouter.engine.v1.StopRequest
+	28, // 42: atomrouter.engine.v1.Engine.Wait:input_type -> atomrouter.engine.v1.WaitRequest
+	30, // 43: atomrouter.engine.v1.Engine.List:input_type -> atomrouter.engine.v1.ListRequest
+	32, // 44: atomrouter.engine.v1.Engine.Logs:input_type -> atomrouter.engine.v1.LogsRequest
+	4,  // 45: atomrouter.engine.v1.Engine.Describe:output_type -> atomrouter.engine.v1.DescribeResponse
+	9,  // 46: atomrouter.engine.v1.Engine.Configure:output_type -> atomrouter.engine.v1.ConfigureResponse
+	11, // 47: atomrouter.engine.v1.Engine.Probe:output_type -> atomrouter.engine.v1.ProbeResponse
+	14, // 48: atomrouter.engine.v1.Engine.Lookup:output_type -> atomrouter.engine.v1.LookupResponse
+	19, // 49: atomrouter.engine.v1.Engine.Create:output_type -> atomrouter.engine.v1.CreateResponse
+	20, // 50: atomrouter.engine.v1.Engine.CreateWithProgress:output_type -> atomrouter.engine.v1.CreateWithProgressResponse
+	23, // 51: atomrouter.engine.v1.Engine.Get:output_type -> atomrouter.engine.v1.GetResponse
+	25, // 52: atomrouter.engine.v1.Engine.Delete:output_type -> atomrouter.engine.v1.DeleteResponse
+	27, // 53: atomrouter.engine.v1.Engine.Stop:output_type -> atomrouter.engine.v1.StopResponse
+	29, // 54: atomrouter.engine.v1.Engine.Wait:output_type -> atomrouter.engine.v1.WaitResponse
+	31, // 55: atomrouter.engine.v1.Engine.List:output_type -> atomrouter.engine.v1.ListResponse
+	33, // 56: atomrouter.engine.v1.Engine.Logs:output_type -> atomrouter.engine.v1.LogsResponse
+	45, // [45:57] is the sub-list for method output_type
+	33, // [33:45] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_atomrouter_engine_v1_engine_proto_init() }
@@ -2556,13 +2736,17 @@ func file_atomrouter_engine_v1_engine_proto_init() {
 		return
 	}
 	file_atomrouter_engine_v1_engine_proto_msgTypes[9].OneofWrappers = []any{}
+	file_atomrouter_engine_v1_engine_proto_msgTypes[17].OneofWrappers = []any{
+		(*CreateWithProgressResponse_Progress)(nil),
+		(*CreateWithProgressResponse_Atom)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_atomrouter_engine_v1_engine_proto_rawDesc), len(file_atomrouter_engine_v1_engine_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

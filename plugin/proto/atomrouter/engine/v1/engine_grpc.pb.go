@@ -46,17 +46,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Engine_Describe_FullMethodName  = "/atomrouter.engine.v1.Engine/Describe"
-	Engine_Configure_FullMethodName = "/atomrouter.engine.v1.Engine/Configure"
-	Engine_Probe_FullMethodName     = "/atomrouter.engine.v1.Engine/Probe"
-	Engine_Lookup_FullMethodName    = "/atomrouter.engine.v1.Engine/Lookup"
-	Engine_Create_FullMethodName    = "/atomrouter.engine.v1.Engine/Create"
-	Engine_Get_FullMethodName       = "/atomrouter.engine.v1.Engine/Get"
-	Engine_Delete_FullMethodName    = "/atomrouter.engine.v1.Engine/Delete"
-	Engine_Stop_FullMethodName      = "/atomrouter.engine.v1.Engine/Stop"
-	Engine_Wait_FullMethodName      = "/atomrouter.engine.v1.Engine/Wait"
-	Engine_List_FullMethodName      = "/atomrouter.engine.v1.Engine/List"
-	Engine_Logs_FullMethodName      = "/atomrouter.engine.v1.Engine/Logs"
+	Engine_Describe_FullMethodName           = "/atomrouter.engine.v1.Engine/Describe"
+	Engine_Configure_FullMethodName          = "/atomrouter.engine.v1.Engine/Configure"
+	Engine_Probe_FullMethodName              = "/atomrouter.engine.v1.Engine/Probe"
+	Engine_Lookup_FullMethodName             = "/atomrouter.engine.v1.Engine/Lookup"
+	Engine_Create_FullMethodName             = "/atomrouter.engine.v1.Engine/Create"
+	Engine_CreateWithProgress_FullMethodName = "/atomrouter.engine.v1.Engine/CreateWithProgress"
+	Engine_Get_FullMethodName                = "/atomrouter.engine.v1.Engine/Get"
+	Engine_Delete_FullMethodName             = "/atomrouter.engine.v1.Engine/Delete"
+	Engine_Stop_FullMethodName               = "/atomrouter.engine.v1.Engine/Stop"
+	Engine_Wait_FullMethodName               = "/atomrouter.engine.v1.Engine/Wait"
+	Engine_List_FullMethodName               = "/atomrouter.engine.v1.Engine/List"
+	Engine_Logs_FullMethodName               = "/atomrouter.engine.v1.Engine/Logs"
 )
 
 // EngineClient is the client API for Engine service.
@@ -96,6 +97,11 @@ type EngineClient interface {
 	// nothing; UNAVAILABLE without ErrorDetail.outcome_unknown that nothing was
 	// made.
 	Create(ctx context.Context, in *CreateRequest, opts ...grpc.CallOption) (*CreateResponse, error)
+	// CreateWithProgress is Create, all that is said of it included, for a
+	// caller who wants to know how it gets on: progress, any number of times,
+	// and the atom as the last message. Since protocol minor 1; where there is
+	// none the host calls Create instead.
+	CreateWithProgress(ctx context.Context, in *CreateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CreateWithProgressResponse], error)
 	// Get returns the atom as it is now.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	// Delete removes a stopped atom; a running one is FAILED_PRECONDITION unless
@@ -172,6 +178,25 @@ func (c *engineClient) Create(ctx context.Context, in *CreateRequest, opts ...gr
 	return out, nil
 }
 
+func (c *engineClient) CreateWithProgress(ctx context.Context, in *CreateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CreateWithProgressResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[0], Engine_CreateWithProgress_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CreateRequest, CreateWithProgressResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Engine_CreateWithProgressClient = grpc.ServerStreamingClient[CreateWithProgressResponse]
+
 func (c *engineClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetResponse)
@@ -214,7 +239,7 @@ func (c *engineClient) Wait(ctx context.Context, in *WaitRequest, opts ...grpc.C
 
 func (c *engineClient) List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[0], Engine_List_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[1], Engine_List_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +258,7 @@ type Engine_ListClient = grpc.ServerStreamingClient[ListResponse]
 
 func (c *engineClient) Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[1], Engine_Logs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[2], Engine_Logs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -287,6 +312,11 @@ type EngineServer interface {
 	// nothing; UNAVAILABLE without ErrorDetail.outcome_unknown that nothing was
 	// made.
 	Create(context.Context, *CreateRequest) (*CreateResponse, error)
+	// CreateWithProgress is Create, all that is said of it included, for a
+	// caller who wants to know how it gets on: progress, any number of times,
+	// and the atom as the last message. Since protocol minor 1; where there is
+	// none the host calls Create instead.
+	CreateWithProgress(*CreateRequest, grpc.ServerStreamingServer[CreateWithProgressResponse]) error
 	// Get returns the atom as it is now.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	// Delete removes a stopped atom; a running one is FAILED_PRECONDITION unless
@@ -327,6 +357,9 @@ func (UnimplementedEngineServer) Lookup(context.Context, *LookupRequest) (*Looku
 }
 func (UnimplementedEngineServer) Create(context.Context, *CreateRequest) (*CreateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Create not implemented")
+}
+func (UnimplementedEngineServer) CreateWithProgress(*CreateRequest, grpc.ServerStreamingServer[CreateWithProgressResponse]) error {
+	return status.Error(codes.Unimplemented, "method CreateWithProgress not implemented")
 }
 func (UnimplementedEngineServer) Get(context.Context, *GetRequest) (*GetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
@@ -456,6 +489,17 @@ func _Engine_Create_Handler(srv interface{}, ctx context.Context, dec func(inter
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _Engine_CreateWithProgress_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CreateRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(EngineServer).CreateWithProgress(m, &grpc.GenericServerStream[CreateRequest, CreateWithProgressResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Engine_CreateWithProgressServer = grpc.ServerStreamingServer[CreateWithProgressResponse]
 
 func _Engine_Get_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetRequest)
@@ -596,6 +640,11 @@ var Engine_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "CreateWithProgress",
+			Handler:       _Engine_CreateWithProgress_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "List",
 			Handler:       _Engine_List_Handler,
