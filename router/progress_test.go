@@ -41,7 +41,7 @@ func TestProgressOfAFailOver(t *testing.T) {
 	if _, err := e.Create(&atom.EngineCreateRequest{Image: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	if seen := d.seen[len(d.seen)-1]; seen.Progress != nil {
+	if seen := b.seen[0]; seen.Progress != nil {
 		t.Error("a backend is to tell a caller who did not ask")
 	}
 }
