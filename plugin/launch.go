@@ -69,7 +69,7 @@ type LaunchOptions struct {
 type Description struct {
 	Name     string `json:"name"`
 	Version  string `json:"version"`
-	Protocol string `json:"protocol"` // "1.0"
+	Protocol string `json:"protocol"` // "1.1"
 	// Capabilities are the most that its engine can do.
 	Capabilities atom.Capabilities `json:"capabilities"`
 	Schema       Schema            `json:"schema"`

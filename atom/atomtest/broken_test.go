@@ -146,6 +146,34 @@ type fault struct {
 }
 
 var faults = []fault{
+	{name: "progress is told from two sides", engine: func() *faulty {
+		return creating(func(r *atom.EngineCreateRequest) {
+			var both sync.WaitGroup
+			for range 8 {
+				both.Go(func() { r.Report(atom.Progress{Phase: atom.PhasePulling}) })
+			}
+			both.Wait()
+		})
+	}, red: []string{"a create tells its progress in turn, and not once it has returned"}},
+	{name: "progress is told after the create", engine: func() *faulty {
+		tell := make(chan func(atom.Progress), 100)
+		return &faulty{
+			create: func(f *faulty, r *atom.EngineCreateRequest) (atom.Atom, error) {
+				if r.Progress != nil {
+					tell <- r.Progress
+				}
+				return f.good.Create(r)
+			},
+			wait: func(f *faulty, r *atom.EngineWaitRequest) (atom.Atom, error) {
+				select {
+				case late := <-tell:
+					late(atom.Progress{Phase: atom.PhasePulling})
+				default:
+				}
+				return f.good.Wait(r)
+			},
+		}
+	}, red: []string{"a create tells its progress in turn, and not once it has returned"}},
 	{name: "exit code 2 is of unknown result", engine: func() *faulty {
 		return &faulty{seen: func(i *atom.Info) {
 			if i.ExitCode != nil && *i.ExitCode == 2 {

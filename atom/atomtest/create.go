@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/atom-router/atom-router/atom"
@@ -115,7 +116,40 @@ func createPromises() []Promise {
 			}
 			return same(out, []byte("once\n"))
 		}},
+		{Name: "a create tells its progress in turn, and not once it has returned", Check: checkProgress},
 	}
+}
+
+// checkProgress finds nothing where an engine tells none, which it may.
+func checkProgress(ctx context.Context, e *Env) error {
+	var telling atomic.Int32
+	var returned, together, late atomic.Bool
+	r := e.Request("exit", "0")
+	r.Progress = func(atom.Progress) {
+		if telling.Add(1) > 1 {
+			together.Store(true)
+		}
+		if returned.Load() {
+			late.Store(true)
+		}
+		time.Sleep(time.Millisecond) // so that a second one would be met
+		telling.Add(-1)
+	}
+	a, err := e.Create(ctx, r)
+	returned.Store(true)
+	if err != nil {
+		return fmt.Errorf("creating: %w", err)
+	}
+	if _, err := e.Wait(ctx, a.ID()); err != nil {
+		return err
+	}
+	switch {
+	case together.Load():
+		return fmt.Errorf("progress was told twice at once")
+	case late.Load():
+		return fmt.Errorf("progress was told after the create had returned")
+	}
+	return nil
 }
 
 func checkCreated(ctx context.Context, e *Env) error {

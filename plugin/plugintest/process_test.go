@@ -30,7 +30,7 @@ import (
 func TestDescribeAndConfigure(t *testing.T) {
 	p := launch(t, "as-plugin")
 	d := p.Description()
-	if d.Name != "test" || d.Version != "1.2.3" || d.Protocol != "1.0" || !d.Capabilities.Has(atom.CapLookup) {
+	if d.Name != "test" || d.Version != "1.2.3" || d.Protocol != "1.1" || !d.Capabilities.Has(atom.CapLookup) {
 		t.Errorf("described as %+v", d)
 	}
 	if got := ask(t, p, "word"); got != "hello" {
@@ -565,7 +565,7 @@ func TestByHand(t *testing.T) {
 		out, err := exec.Command(self(t), args...).CombinedOutput()
 		return string(out), err
 	}
-	if out, err := run("as-plugin", "--version"); err != nil || out != "atom-plugin-test 1.2.3 (protocol 1.0)\n" {
+	if out, err := run("as-plugin", "--version"); err != nil || out != "atom-plugin-test 1.2.3 (protocol 1.1)\n" {
 		t.Errorf("--version: %q, %v", out, err)
 	}
 	if out, err := run("as-plugin", "--help"); err != nil || !strings.Contains(out, "plugin_dir") {

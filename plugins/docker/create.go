@@ -71,7 +71,7 @@ func (e *Engine) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 			return nil, err
 		}
 	}
-	if err := e.ensureImage(ctx, r.Image, ref, r.Spec.PullPolicy); err != nil {
+	if err := e.ensureImage(ctx, r, ref); err != nil {
 		return nil, err
 	}
 	return p.run()

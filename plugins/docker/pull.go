@@ -19,7 +19,8 @@ import (
 )
 
 // ensureImage makes sure that the daemon has the image, by the policy.
-func (e *Engine) ensureImage(ctx context.Context, name string, ref reference.Reference, policy spec.PullPolicy) error {
+func (e *Engine) ensureImage(ctx context.Context, r *atom.EngineCreateRequest, ref reference.Reference) error {
+	name, policy := r.Image, r.Spec.PullPolicy
 	if policy != spec.PullAlways {
 		api, err := e.daemon.connect(ctx)
 		if err != nil {
@@ -40,7 +41,7 @@ func (e *Engine) ensureImage(ctx context.Context, name string, ref reference.Ref
 	if !ok {
 		return atom.Errorf(errdefs.ErrNotFound, "image %q is not on the Docker daemon, and an image cannot be pulled by its ID", name)
 	}
-	if err := e.pulls.get(ctx, named); err != nil {
+	if err := e.pulls.get(ctx, named, r.Progress); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
@@ -62,24 +63,31 @@ type pull struct {
 	wanted int // guarded by pulls.mu
 	done   chan struct{}
 	err    error // set before done is closed
+
+	// latest is how it gets on, and moved is closed when there is a later
+	// one; both guarded by pulls.mu.
+	latest atom.Progress
+	moved  chan struct{}
 }
 
 func newPulls(e *Engine) *pulls { return &pulls{e: e, on: make(map[string]*pull)} }
 
-// get returns when the image was pulled, or with ctx's error.
-func (ps *pulls) get(ctx context.Context, named reference.Named) error {
+// get returns when the image was pulled, or with ctx's error. tell, unless it is
+// nil, is told how it gets on, from this goroutine.
+func (ps *pulls) get(ctx context.Context, named reference.Named, tell func(atom.Progress)) error {
 	name := reference.TagNameOnly(named).String()
 	ps.mu.Lock()
 	p := ps.on[name]
 	if p == nil {
 		pullCtx, cancel := context.WithCancel(ps.e.ctx)
-		p = &pull{cancel: cancel, done: make(chan struct{})}
+		p = &pull{cancel: cancel, done: make(chan struct{}), moved: make(chan struct{})}
+		p.latest = atom.Progress{Phase: atom.PhasePulling, Text: "pulling " + name}
 		ps.on[name] = p
 		ps.e.work.Add(1) // ends with the pull, which ends with pullCtx
 		go func() {
 			defer ps.e.work.Done()
 			defer cancel()
-			p.err = ps.e.pullImage(pullCtx, named, name)
+			p.err = ps.e.pullImage(pullCtx, named, name, func(now atom.Progress) { ps.note(p, now) })
 			ps.drop(name, p)
 			close(p.done)
 		}()
@@ -87,10 +95,8 @@ func (ps *pulls) get(ctx context.Context, named reference.Named) error {
 	p.wanted++
 	ps.mu.Unlock()
 
-	select {
-	case <-p.done:
+	if ps.follow(ctx, p, tell) {
 		return p.err
-	case <-ctx.Done():
 	}
 	ps.mu.Lock()
 	p.wanted--
@@ -107,6 +113,36 @@ func (ps *pulls) get(ctx context.Context, named reference.Named) error {
 	return endOf(ctx)
 }
 
+// follow reports whether the pull ended before ctx did.
+func (ps *pulls) follow(ctx context.Context, p *pull, tell func(atom.Progress)) bool {
+	for {
+		var moved chan struct{} // nil where nobody is told
+		if tell != nil {
+			ps.mu.Lock()
+			now := p.latest
+			moved = p.moved
+			ps.mu.Unlock()
+			tell(now)
+		}
+		select {
+		case <-p.done:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-moved:
+		}
+	}
+}
+
+// note tells all who follow the pull.
+func (ps *pulls) note(p *pull, now atom.Progress) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p.latest = now
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
 func (ps *pulls) drop(name string, p *pull) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -117,7 +153,7 @@ func (ps *pulls) drop(name string, p *pull) {
 
 // pullImage has the daemon pull an image and reads its report to the end: an
 // error may stand in it.
-func (e *Engine) pullImage(ctx context.Context, named reference.Named, name string) error {
+func (e *Engine) pullImage(ctx context.Context, named reference.Named, name string, tell func(atom.Progress)) error {
 	auth, err := e.creds.header(ctx, named)
 	if err != nil {
 		return err
@@ -133,7 +169,7 @@ func (e *Engine) pullImage(ctx context.Context, named reference.Named, name stri
 		return e.pullFault(ctx, err)
 	}
 	defer body.Close()
-	progress := newProgress()
+	layers := newLayers(name)
 	decoder := json.NewDecoder(body)
 	for {
 		var m pullMessage
@@ -151,7 +187,10 @@ func (e *Engine) pullImage(ctx context.Context, named reference.Named, name stri
 		if m.Error != nil {
 			return e.pullFault(ctx, m.Error)
 		}
-		if text, ok := progress.note(m); ok {
+		if layers.note(m) {
+			tell(layers.progress())
+		}
+		if text, ok := layers.logged(); ok {
 			e.log.Info("pulling", "image", name, "progress", text)
 		}
 	}
@@ -163,11 +202,6 @@ type pullMessage struct {
 	Status   string         `json:"status"`
 	Progress *layerProgress `json:"progressDetail"`
 	Error    *pullError     `json:"errorDetail"`
-}
-
-type layerProgress struct {
-	Current int64 `json:"current"`
-	Total   int64 `json:"total"`
 }
 
 type pullError struct {
@@ -214,33 +248,4 @@ func (e *Engine) pullFault(ctx context.Context, err error) error {
 		class = errdefs.ErrInvalidArgument
 	}
 	return atom.Errorf(class, "pull: %s", text)
-}
-
-// progress sums up a pull's report every few seconds.
-type progress struct {
-	layers map[string]*layerProgress
-	next   time.Time
-}
-
-const progressEvery = 5 * time.Second
-
-func newProgress() *progress {
-	return &progress{layers: make(map[string]*layerProgress), next: time.Now().Add(progressEvery)}
-}
-
-func (p *progress) note(m pullMessage) (string, bool) {
-	if m.ID == "" || m.Progress == nil || m.Status != "Downloading" {
-		return "", false
-	}
-	p.layers[m.ID] = m.Progress
-	if time.Now().Before(p.next) {
-		return "", false
-	}
-	p.next = time.Now().Add(progressEvery)
-	var got, all int64
-	for _, l := range p.layers {
-		got += l.Current
-		all += l.Total
-	}
-	return fmt.Sprintf("%d of %d MB in %d layers", got/1e6, all/1e6, len(p.layers)), true
 }

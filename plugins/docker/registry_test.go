@@ -8,14 +8,17 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -23,8 +26,8 @@ import (
 	spec "github.com/atom-router/atom-router/atom/container"
 )
 
-// registryServer is a registry with one image, jobs:1, behind an account. Its
-// layer arrives when it is let go of.
+// registryServer is a registry with one image, jobs:1, behind an account. The
+// second half of its layer arrives when it is let go of.
 type registryServer struct {
 	*httptest.Server
 	user, password string
@@ -40,7 +43,8 @@ func newRegistry(t *testing.T, user, password string) *registryServer {
 	var layer, packed bytes.Buffer
 	w := tar.NewWriter(&layer)
 	// Each registry's layer is its own: a daemon fetches none that it has.
-	text := []byte(t.Name())
+	text := make([]byte, 1<<20)
+	rand.NewChaCha8(sha256.Sum256([]byte(t.Name()))).Read(text)
 	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "file", Mode: 0o644, Size: int64(len(text))}), second(w.Write(text)), w.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +87,13 @@ func (r *registryServer) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		w.Header().Set("Docker-Content-Digest", digest(r.manifest))
 		_, _ = w.Write(r.manifest)
 	case isBlob && r.blobs[blob] != nil:
-		layer := r.blobs[blob][0] == 0x1f
+		text := r.blobs[blob]
+		layer := text[0] == 0x1f
 		if layer && r.hold != nil {
+			w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+			_, _ = w.Write(text[:len(text)/2])
+			w.(http.Flusher).Flush()
+			text = text[len(text)/2:]
 			select {
 			case <-r.hold:
 			case <-q.Context().Done():
@@ -95,7 +104,7 @@ func (r *registryServer) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
-		_, _ = w.Write(r.blobs[blob])
+		_, _ = w.Write(text)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`)
@@ -177,6 +186,49 @@ func testPull(t *testing.T, d *dockerd) {
 		if n := r.manifests.Load(); n != 1 {
 			t.Errorf("%d pulls", n)
 		}
+	})
+	t.Run("progress", func(t *testing.T) {
+		r := newRegistry(t, "", "")
+		r.hold = make(chan struct{})
+		e := d.engine(t, Config{})
+		image := r.host() + "/jobs:1"
+		halfway := make(chan struct{}, 2)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				var told []atom.Progress
+				half := false
+				_, err := e.Create(&atom.EngineCreateRequest{
+					Image: image, Spec: spec.Spec{PullPolicy: spec.PullAlways},
+					Progress: func(p atom.Progress) {
+						told = append(told, p)
+						if !half && p.Done > 0 && p.Done < p.Total {
+							half = true
+							halfway <- struct{}{}
+						}
+					},
+				})
+				if !pulled(err) {
+					t.Error(err)
+				}
+				if len(told) < 2 || !half {
+					t.Errorf("told %+v", told)
+					return
+				}
+				if want := (atom.Progress{Phase: atom.PhasePulling, Text: "pulling " + image}); told[0] != want {
+					t.Errorf("at first %+v", told[0])
+				}
+			})
+		}
+		for range 2 {
+			select {
+			case <-halfway:
+			case <-time.After(time.Minute):
+				t.Error("nobody told of half the layer within a minute")
+			}
+		}
+		close(r.hold)
+		wg.Wait()
 	})
 	t.Run("an error inside the report", func(t *testing.T) {
 		r := newRegistry(t, "", "")
