@@ -16,6 +16,8 @@ func (a *app) createCommand() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	flags := a.addRequestFlags(cmd)
+	var quiet bool
+	addQuiet(cmd, &quiet)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req, err := flags.request(args)
 		if err != nil {
@@ -24,8 +26,10 @@ func (a *app) createCommand() *cobra.Command {
 		ctx, stop := untilInterrupted(cmd.Context())
 		defer stop()
 		req.Context = ctx
+		display := a.progress(req, quiet)
 		return a.withRouter(ctx, func(r *router.Engine) error {
 			made, err := r.Create(req)
+			display.over()
 			if err != nil {
 				return err
 			}

@@ -210,6 +210,10 @@ func (a *app) printDiagnostics(diags config.Diagnostics) {
 // color reports whether stderr is a terminal that wants colours
 // (https://no-color.org).
 func (a *app) color() bool {
-	f, ok := a.stderr.(*os.File)
+	w := a.stderr
+	if d, ok := w.(*display); ok {
+		w = d.w
+	}
+	f, ok := w.(*os.File)
 	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(f)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) runCommand() *cobra.Command {
-	var detach, keep bool
+	var detach, keep, quiet bool
 	cmd := &cobra.Command{
 		Use:   "run [flags] IMAGE [-- COMMAND ARG…]",
 		Short: "Run a job to its end: its output, its exit code",
@@ -30,13 +30,15 @@ its ID. The first Ctrl-C or SIGTERM stops the job with its grace.`,
 	flags := a.addRequestFlags(cmd)
 	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "print the ID and leave the job running")
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep the atom afterwards, and print its ID to stderr")
+	addQuiet(cmd, &quiet)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req, err := flags.request(args)
 		if err != nil {
 			return err
 		}
+		display := a.progress(req, quiet)
 		return a.withRouter(cmd.Context(), func(r *router.Engine) error {
-			j := &job{app: a, router: r, keep: keep}
+			j := &job{app: a, router: r, keep: keep, display: display}
 			return j.run(cmd.Context(), req, detach)
 		})
 	}
@@ -48,7 +50,9 @@ type job struct {
 	app    *app
 	router *router.Engine
 	keep   bool
-	id     string
+	// display is nil where no progress is wanted.
+	display *display
+	id      string
 }
 
 // ended is how a job ended, or why that is not known.
@@ -69,6 +73,7 @@ func (j *job) run(ctx context.Context, req *atom.EngineCreateRequest, detach boo
 		return err
 	}
 	j.id = made.ID()
+	j.display.over()
 	if detach {
 		if err := j.app.printMade(made); err != nil {
 			fmt.Fprintf(j.app.stderr, "Left running: %s\n", j.id)
@@ -78,7 +83,7 @@ func (j *job) run(ctx context.Context, req *atom.EngineCreateRequest, detach boo
 	}
 	done := make(chan ended, 1)
 	go func() { // ends with the job, or with ctx
-		one, err := j.follow(ctx)
+		one, err := j.follow(ctx, made.State() == atom.Created)
 		done <- ended{one, err}
 	}()
 	gone := make(chan error, 1)
@@ -141,16 +146,35 @@ func (j *job) create(ctx context.Context, req *atom.EngineCreateRequest, signals
 }
 
 // follow prints the job's output and returns the atom once it has stopped.
-func (j *job) follow(ctx context.Context) (atom.Atom, error) {
+func (j *job) follow(ctx context.Context, starts bool) (atom.Atom, error) {
+	stdout := j.app.stdout
+	if starts && j.display != nil {
+		stdout = j.display.before(stdout)
+		defer j.tellStart(ctx)()
+	}
 	logs, err := j.router.Logs(&atom.EngineLogsRequest{ID: j.id, Context: ctx})
 	if err != nil {
 		return nil, err
 	}
 	defer logs.Close()
-	if err := atom.CopyLogs(j.app.stdout, j.app.stderr, logs); err != nil {
+	if err := atom.CopyLogs(stdout, j.app.stderr, logs); err != nil {
 		return nil, err
 	}
 	return j.router.Wait(&atom.EngineWaitRequest{ID: j.id, Context: ctx})
+}
+
+// tellStart shows why the job has not started, until it has or the function
+// that it returns is called.
+func (j *job) tellStart(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { // ends with the start, or with end
+		defer close(ended)
+		j.display.starting(ctx, func(ctx context.Context) (atom.Atom, error) {
+			return j.router.Get(&atom.EngineGetRequest{ID: j.id, Context: ctx})
+		})
+	}()
+	return func() { cancel(); <-ended }
 }
 
 func (j *job) stop(ctx context.Context) {
