@@ -26,7 +26,7 @@ backend "docker" {
 }
 
 # The current context of your kubeconfig, in its namespace. An account that may
-# do what kube-role.yaml says is enough.
+# do what packaging/kubernetes/role.yaml says is enough.
 backend "kube" {
   plugin = "kube"
   config {

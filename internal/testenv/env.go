@@ -53,7 +53,7 @@ type Up struct {
 // Up starts what is not up yet. An engine that cannot be had is no error.
 func (e *Env) Up(ctx context.Context) (Up, error) {
 	up := Up{Missing: make(map[string]error)}
-	for engine, start := range map[string]func(context.Context) ([]string, bool, error){"docker": e.upDocker, "kube": e.upKube} {
+	for engine, start := range map[string]func(context.Context) ([]string, bool, error){"docker": e.upDocker, "kube": e.upKube, "systemd": e.upSystemd} {
 		vars, started, err := start(ctx)
 		up.Started = up.Started || started
 		switch {

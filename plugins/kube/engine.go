@@ -3,7 +3,7 @@
 // An atom is one pod, named by owner and Key, whose annotations hold all that
 // the engine knows about it: the engine itself keeps nothing that it could not
 // read again, and any number of engines may serve the same atoms. What the
-// engine is allowed to do is in examples/kube-role.yaml.
+// engine is allowed to do is in packaging/kubernetes/role.yaml.
 package kube
 
 import (

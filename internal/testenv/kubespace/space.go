@@ -33,7 +33,7 @@ import (
 )
 
 // Space is a namespace of one test, and an account that may do in it what
-// examples/kube-role.yaml says.
+// packaging/kubernetes/role.yaml says.
 type Space struct {
 	Name       string
 	Kubeconfig string                // of the account
@@ -100,7 +100,7 @@ func (s *Space) remove(t testing.TB) {
 func (s *Space) applyRole(t testing.TB, change func(*rbacv1.Role)) {
 	t.Helper()
 	_, self, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(self), "../../../examples/kube-role.yaml"))
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(self), "../../../packaging/kubernetes/role.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
