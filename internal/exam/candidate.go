@@ -29,6 +29,7 @@ type candidate struct {
 
 	mu      sync.Mutex
 	process *plugin.Process // nil before the first
+	decoded []byte          // what that was configured with
 }
 
 // alive returns a process that has not ended, as far as one can tell.
@@ -56,7 +57,7 @@ func (c *candidate) alive(ctx context.Context) (*plugin.Process, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	c.process = p
+	c.process, c.decoded = p, config
 	return p, nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/atomtest"
 	"github.com/atom-router/atom-router/plugin"
+	"github.com/atom-router/atom-router/plugin/plugintest"
 	"github.com/atom-router/atom-router/router"
 )
 
@@ -79,7 +80,7 @@ type Report struct {
 	Plugin plugin.Description
 	// Capabilities are those that the engine said hold now.
 	Capabilities atom.Capabilities
-	// Results stand in the order of the contract.
+	// Results stand in the order of the promises.
 	Results []Result
 	// Left says which atoms could not be removed afterwards, and why; nil
 	// where none is left.
@@ -186,11 +187,16 @@ type question struct {
 
 func questions(c *candidate, env *atomtest.Env) []question {
 	var all []question
-	for _, p := range atomtest.Promises() {
-		all = append(all, question{"engine", p.Name, env.Capabilities.Missing(p.Needs), func(ctx context.Context) error {
-			return c.verify(ctx, p, env)
-		}})
+	add := func(part string, promises []atomtest.Promise) {
+		for _, p := range promises {
+			all = append(all, question{part, p.Name, env.Capabilities.Missing(p.Needs), func(ctx context.Context) error {
+				return c.verify(ctx, p, env)
+			}})
+		}
 	}
+	// Those of the process come first, also because one takes half a minute.
+	add("process", plugintest.Promises(plugintest.Candidate{Command: c.command, Config: c.decoded}))
+	add("engine", atomtest.Promises())
 	return all
 }
 
