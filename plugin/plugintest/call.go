@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -44,10 +45,12 @@ func (c Candidate) callPromises() []atomtest.Promise {
 				return err
 			}
 			inner, cancel := context.WithCancel(ctx)
-			defer cancel()
-			calls := crowdOf(inner, e, a.ID())
+			var begun atomic.Int32
+			calls := crowdOf(inner, e, a.ID(), &begun)
 			defer calls.Wait()
 			defer cancel() // before they are waited for
+			// Where there is no room they do not all begin.
+			_ = until(ctx, 3*time.Second, "the logs", func() bool { return begun.Load() == crowd })
 			return p.answers(ctx, e, a.ID(), fmt.Sprintf("under %d waits and logs", 2*crowd))
 		})},
 		{Name: "calls that were cancelled leave room for others", Check: c.with(func(ctx context.Context, p *process, e *atomtest.Env) error {
@@ -91,8 +94,9 @@ func (p *process) missing(ctx context.Context, e *atomtest.Env, size int) error 
 	return nil
 }
 
-// crowdOf begins many waits and logs of an atom, which end with ctx.
-func crowdOf(ctx context.Context, e *atomtest.Env, id string) *sync.WaitGroup {
+// crowdOf begins many waits and logs of an atom, which end with ctx, and counts
+// the logs that have given something.
+func crowdOf(ctx context.Context, e *atomtest.Env, id string, begun *atomic.Int32) *sync.WaitGroup {
 	var calls sync.WaitGroup
 	for range crowd {
 		calls.Go(func() { // ends with ctx, as the next
@@ -100,7 +104,10 @@ func crowdOf(ctx context.Context, e *atomtest.Env, id string) *sync.WaitGroup {
 		})
 		calls.Go(func() {
 			if logs, err := e.Engine.Logs(&atom.EngineLogsRequest{ID: id, Owner: e.Owner, Context: ctx}); err == nil {
-				_, _ = logs.Read(make([]byte, 100))
+				if _, err := logs.Read(make([]byte, 100)); err == nil {
+					begun.Add(1)
+					_, _ = logs.Read(make([]byte, 100)) // until ctx ends
+				}
 				_ = logs.Close()
 			}
 		})
@@ -112,7 +119,7 @@ func crowdOf(ctx context.Context, e *atomtest.Env, id string) *sync.WaitGroup {
 func (p *process) cancelled(ctx context.Context, e *atomtest.Env, id string) {
 	inner, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	crowdOf(inner, e, id).Wait()
+	crowdOf(inner, e, id, new(atomic.Int32)).Wait()
 }
 
 // answers says whether the plugin answers at once.

@@ -18,24 +18,27 @@ func (c Candidate) endPromises() []atomtest.Promise {
 			if err != nil {
 				return err
 			}
-			inner, cancel := context.WithCancel(ctx)
-			calls := crowdOf(inner, e, a.ID())
-			defer calls.Wait()
-			defer cancel()
-			if err := p.answers(ctx, e, a.ID(), "with calls under way"); err != nil {
+			logs, err := e.Logs(ctx, a.ID(), nil)
+			if err != nil {
 				return err
 			}
+			defer func() { _ = logs.Close() }()
+			if _, err := logs.Read(make([]byte, 1)); err != nil { // then they are under way
+				return err
+			}
+			inner, cancel := context.WithCancel(ctx)
+			defer cancel()
+			go func() { _, _ = e.Wait(inner, a.ID()) }() // ends with inner
 			return p.endsWithStdin(ctx)
 		})},
 		{Name: "it ends when its stdin does, before it is configured", Check: c.unconfigured(func(ctx context.Context, p *process, _ *atomtest.Env) error {
 			return p.endsWithStdin(ctx)
 		})},
 		{Name: "one that stood still while its host went ends when it goes on", Check: c.with(func(ctx context.Context, p *process, _ *atomtest.Env) error {
-			if err := p.signal(syscall.SIGSTOP); err != nil {
+			if err := p.standStill(ctx); err != nil {
 				return err
 			}
 			_ = p.stdin.Close()
-			time.Sleep(100 * time.Millisecond)
 			if err := p.signal(syscall.SIGCONT); err != nil {
 				return err
 			}

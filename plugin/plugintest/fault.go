@@ -27,31 +27,33 @@ func (c Candidate) faultPromises() []atomtest.Promise {
 			return err
 		})},
 		{Name: "a plugin that stood still goes on where it was", Check: c.with(func(ctx context.Context, p *process, e *atomtest.Env) error {
-			a, err := e.StartReady(ctx, "print", "ready", ";", "sleep", "300ms", ";", "exit", "3")
-			if err != nil {
-				return err
-			}
-			waited := make(chan error, 1)
-			go func() { // ends with ctx at the latest
-				now, err := e.Wait(ctx, a.ID())
-				if err == nil && (now.Result() != atom.Failure) {
-					err = fmt.Errorf("the job that exits 3 ended with %s", now.Result())
+			waited := make(chan error, 2)
+			// One job ends while the plugin stands still, the other later.
+			for _, sleep := range []string{"300ms", "2s"} {
+				a, err := e.StartReady(ctx, "print", "ready", ";", "sleep", sleep, ";", "exit", "3")
+				if err != nil {
+					return err
 				}
-				waited <- err
-			}()
-			if err := p.signal(syscall.SIGSTOP); err != nil {
+				go func() { waited <- finished(ctx, e, a.ID(), "ready\n") }() // ends with ctx at the latest
+			}
+			if err := p.standStill(ctx); err != nil {
 				return err
 			}
-			time.Sleep(time.Second) // in which the job ends, without the plugin
+			time.Sleep(time.Second)
 			if err := p.signal(syscall.SIGCONT); err != nil {
 				return err
 			}
-			select {
-			case err := <-waited:
-				return err
-			case <-time.After(2 * soon):
-				return fmt.Errorf("a wait for a job that ended while the plugin stood still does not end within %v", 2*soon)
+			for range 2 {
+				select {
+				case err := <-waited:
+					if err != nil {
+						return err
+					}
+				case <-time.After(2 * soon):
+					return fmt.Errorf("after it stood still, a wait for a job that has ended does not end within %v", 2*soon)
+				}
 			}
+			return nil
 		})},
 		{Name: "an atom outlives a plugin that is killed, and the next one finds it", Needs: durable(), Check: c.checkOutlives},
 		{Name: "a create that a kill cut short makes one atom when it is asked again", Needs: durable(), Check: c.checkCutShort},

@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func(){
-	"as-plugin": func() { serve(nil) },
+	"as-plugin":  func() { serve(nil) },
+	"as-by-hand": serveByHand,
 	// A library that prints, before and after the handshake.
 	"as-noisy": func() {
 		serve(func(e *engine) {

@@ -57,7 +57,7 @@ func checkPings(ctx context.Context, p *process, _ *atomtest.Env) error {
 			}
 			switch f := frame.(type) {
 			case *http2.GoAwayFrame:
-				away <- fmt.Errorf("it goes away: %v %q", f.ErrCode, f.DebugData())
+				away <- fmt.Errorf("GOAWAY %v %q", f.ErrCode, f.DebugData())
 				return
 			case *http2.PingFrame:
 				if f.IsAck() {
@@ -71,7 +71,7 @@ func checkPings(ctx context.Context, p *process, _ *atomtest.Env) error {
 			select {
 			case <-time.After(pingEvery):
 			case err := <-away:
-				return fmt.Errorf("after %d pings, %v apart, %w; want it to allow one every ten seconds, also without calls", i, pingEvery, err)
+				return tooMany(i, err)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -82,12 +82,21 @@ func checkPings(ctx context.Context, p *process, _ *atomtest.Env) error {
 		select {
 		case <-answers:
 		case err := <-away:
-			return fmt.Errorf("at ping %d, %v after the one before, %w; want it to allow one every ten seconds, also without calls", i+1, pingEvery, err)
+			return tooMany(i+1, err)
 		case <-time.After(soon):
 			return errors.New("it does not answer a ping within " + soon.String())
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	return nil
+	select {
+	case err := <-away: // it comes after the answer to the ping that was one too many
+		return tooMany(pings, err)
+	case <-time.After(time.Second):
+		return nil
+	}
+}
+
+func tooMany(pings int, err error) error {
+	return fmt.Errorf("after %d pings, %v apart, it turns its host away: %w; want it to allow one every ten seconds, also without calls", pings, pingEvery, err)
 }

@@ -224,6 +224,22 @@ func (p *process) signal(s syscall.Signal) error {
 	return nil
 }
 
+// standStill stops the process and returns when all of it stands still.
+func (p *process) standStill(ctx context.Context) error {
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return until(ctx, soon, "the effect of SIGSTOP", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid()))
+		for _, path := range threads {
+			if state, _ := stat(path); state != "T" && state != "" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // kill ends the process, and what it has in its group. A group's number is
 // not given to another as long as one of its processes is there.
 func (p *process) kill() { _ = syscall.Kill(-p.pid(), syscall.SIGKILL) }
