@@ -16,6 +16,9 @@ import (
 	"github.com/atom-router/atom-router/router"
 )
 
+// endTime is how much later than by its calls a process's end may be noticed.
+const endTime = 300 * time.Millisecond
+
 // sweepTime bounds the removal of what is left of an exam.
 const sweepTime = time.Minute
 
@@ -93,10 +96,15 @@ func (c *candidate) verify(ctx context.Context, promise atomtest.Promise, env *a
 	}
 	own := *env
 	own.Engine = p.Engine()
-	if err = promise.Verify(ctx, &own); err != nil && p.Err() != nil {
-		return &endedError{err, p.Err()}
+	if err = promise.Verify(ctx, &own); err == nil {
+		return nil
 	}
-	return err
+	select {
+	case <-p.Done():
+		return &endedError{err, p.Err()}
+	case <-time.After(endTime):
+		return err
+	}
 }
 
 // sweep removes what atoms are left of the exam: those of a Create whose

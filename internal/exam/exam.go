@@ -264,7 +264,9 @@ func examine(ctx context.Context, questions []question, o Options) []Result {
 
 func ask(ctx context.Context, q question, r Result) Result {
 	begun := time.Now()
-	r.Err = q.ask(ctx)
+	if r.Err = ctx.Err(); r.Err == nil {
+		r.Err = q.ask(ctx)
+	}
 	r.Took, r.Outcome = time.Since(begun), Pass
 	if r.Err != nil {
 		r.Outcome = Fail
