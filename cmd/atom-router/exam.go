@@ -72,6 +72,9 @@ func (a *app) examine(cmd *cobra.Command, nameOrPath, settings, pattern string, 
 		if r.Outcome != exam.NotClaimed {
 			fmt.Fprintf(a.stderr, "%s: %s (%s; %d to go)\n", r.Outcome, r.Promise, seconds(r.Took), left)
 		}
+		if r.Err != nil {
+			fmt.Fprintf(a.stderr, "  %s\n", strings.ReplaceAll(harmless(r.Err.Error()), "\n", "\n  "))
+		}
 	}
 	ctx, stop := untilInterrupted(cmd.Context())
 	defer stop()
