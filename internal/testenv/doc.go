@@ -4,7 +4,9 @@
 //	DOCKER_HOST            a Docker daemon
 //	ATOM_TEST_KUBECONFIG   the administrator's kubeconfig of a Kubernetes cluster
 //	ATOM_TEST_IMAGE        the probe image, which both have
-//	ATOM_TEST_REQUIRE      "docker,kube": a missing engine is a failure, not a skip
+//	ATOM_TEST_PROMETHEUS   the directory of prometheus and promtool
+//	ATOM_TEST_OTLP_RECEIVER the OpenTelemetry collector's receiver of traces
+//	ATOM_TEST_REQUIRE      "docker,kube,prometheus,otlp": what is missing is a failure, not a skip
 //
 // Whoever has a daemon for tests can name it in ATOM_TEST_DOCKER_HOST, and
 // whoever has a cluster in ATOM_TEST_KUBECONFIG; they are used then, and none

@@ -53,12 +53,15 @@ type Up struct {
 // Up starts what is not up yet. An engine that cannot be had is no error.
 func (e *Env) Up(ctx context.Context) (Up, error) {
 	up := Up{Missing: make(map[string]error)}
-	for engine, start := range map[string]func(context.Context) ([]string, bool, error){"docker": e.upDocker, "kube": e.upKube, "systemd": e.upSystemd} {
+	for engine, start := range map[string]func(context.Context) ([]string, bool, error){
+		"docker": e.upDocker, "kube": e.upKube, "systemd": e.upSystemd, "prometheus": e.upPrometheus, "otlp": e.upOTLP,
+	} {
 		vars, started, err := start(ctx)
 		up.Started = up.Started || started
 		switch {
 		case errors.Is(err, ErrNoEngine):
 			up.Missing[engine] = err
+			continue
 		case err != nil:
 			return up, err
 		}
@@ -100,7 +103,7 @@ func (e *Env) upKube(ctx context.Context) (vars []string, started bool, err erro
 	if err := install(ctx, e.out, "kube", kubeNeeds); err != nil {
 		return nil, false, err
 	}
-	programs, err := buildKube(ctx, e.root, e.out)
+	programs, err := kubernetes.build(ctx, e.root, e.out)
 	if err != nil {
 		return nil, false, err
 	}
@@ -169,10 +172,8 @@ func install(ctx context.Context, out io.Writer, engine string, needs []need) er
 		{"update"},
 		append([]string{"install", "-y", "--no-install-recommends"}, packages...),
 	} {
-		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q"}, args...)...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%w: apt-get %s: %w\n%s", ErrNoEngine, args[0], err, tail(text))
+		if text, err := aptGet(ctx, "", args...); err != nil {
+			return fmt.Errorf("%w: apt-get %s: %w\n%s", ErrNoEngine, args[0], err, text)
 		}
 	}
 	if files, _ := absent(needs); len(files) > 0 {

@@ -18,6 +18,9 @@ const (
 	// KUBECONFIG alone may name a cluster that does real work.
 	ClusterVariable  = "ATOM_TEST_KUBECONFIG"
 	ProgramsVariable = "ATOM_TEST_KUBE_PROGRAMS"
+	// The directory of prometheus and promtool, and the OTLP receiver.
+	PrometheusVariable = "ATOM_TEST_PROMETHEUS"
+	OTLPVariable       = "ATOM_TEST_OTLP_RECEIVER"
 )
 
 // Exercised and Missing begin the lines by which the summary of `make test`
@@ -73,6 +76,31 @@ func Kube(t testing.TB) string {
 func KubeImage(t testing.TB) string {
 	t.Helper()
 	return cmp.Or(os.Getenv(ImageVariable), ProbeImage)
+}
+
+// Prometheus returns the directory of Debian's prometheus and promtool. Where
+// there is none the test is skipped, or fails if prometheus is required.
+func Prometheus(t testing.TB) string {
+	t.Helper()
+	return tool(t, "prometheus", PrometheusVariable)
+}
+
+// OTLPReceiver returns the program that is the OpenTelemetry collector's
+// receiver; internal/testenv/otlp says what it takes and prints. Where there
+// is none the test is skipped, or fails if otlp is required.
+func OTLPReceiver(t testing.TB) string {
+	t.Helper()
+	return tool(t, "otlp", OTLPVariable)
+}
+
+func tool(t testing.TB, name, variable string) string {
+	t.Helper()
+	path := os.Getenv(variable)
+	if path == "" {
+		missing(t, name)
+	}
+	t.Log(Exercised + name)
+	return path
 }
 
 // missing ends the test for want of an engine.
