@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -134,15 +133,6 @@ func createOnce(t *testing.T, e *kube.Engine, key string) bool {
 	}
 }
 
-// departure tells where a text is not what was wanted.
-func departure(text, want string) string {
-	i := 0
-	for i < min(len(text), len(want)) && text[i] == want[i] {
-		i++
-	}
-	return fmt.Sprintf("of %d bytes it has %d; after %d comes %.100q", len(want), len(text), i, text[i:])
-}
-
 func linesOf(from, to int, word string) string {
 	var b strings.Builder
 	for i := from; i < to; i++ {
@@ -210,94 +200,6 @@ func kubeletRestarts(t *testing.T, c *testenv.Cluster, s space) {
 	if info := waited(t, e, id); info.Result != atom.Failure || *info.ExitCode != 5 {
 		t.Errorf("it ended as %s: %s", info.Result, info.Message)
 	}
-}
-
-// rotation: a follow loses nothing, and whoever comes back too late is told.
-//
-// The job is silent for two looks of the kubelet after each burst, which is
-// when it rotates: a line that is written between its making the new file and
-// the runtime's turning to that is in neither of the logs that a follow sees
-// (ReadLogs in k8s.io/cri-client/pkg/logs opens the new file as soon as it is
-// there).
-func rotation(t *testing.T, c *testenv.Cluster, s space) {
-	const bursts, lines = 6, 200
-	e := s.engine(t, kube.Config{})
-	var command []string
-	var want strings.Builder
-	for i := range bursts {
-		word := strings.Repeat(strconv.Itoa(i), 500)
-		command = append(command, "lines", strconv.Itoa(lines), "0s", word, ";", "sleep", "6500ms", ";")
-		want.WriteString(linesOf(0, lines, word))
-	}
-	id := create(t, e, request(t, append(command, "exit", "0")...)).ID()
-	var readers sync.WaitGroup
-	readers.Go(func() {
-		if text := output(t, e, id); text != want.String() {
-			t.Errorf("the follow did not give each line once: %s", departure(text, want.String()))
-		}
-	})
-	readers.Go(func() { comeBackLate(t, e, id, want.String()) })
-	rotated := make(map[string]bool)
-	running(t, s, e, id)
-	for {
-		a, err := e.Get(&atom.EngineGetRequest{ID: id, Context: t.Context()})
-		if err != nil {
-			t.Error(err)
-			break
-		}
-		if a.State() == atom.Stopped {
-			break
-		}
-		files, err := filepath.Glob(filepath.Join(c.PodLogs(), s.Name+"_*", containerName, "0.log.*-*"))
-		if err != nil {
-			t.Error(err)
-		}
-		for _, f := range files {
-			rotated[strings.TrimSuffix(f, ".gz")] = true
-		}
-		pause(t.Context(), 200*time.Millisecond)
-	}
-	readers.Wait()
-	if len(rotated) != bursts {
-		t.Errorf("the log was rotated %d times, not after each of %d bursts", len(rotated), bursts)
-	}
-}
-
-// comeBackLate reads a few lines, goes away for longer than the log is kept,
-// and resumes: what it gets goes on where it left off, or says that it does
-// not.
-func comeBackLate(t *testing.T, e *kube.Engine, id, want string) {
-	given, cursor := 0, ""
-	for breaks := 0; given < len(want); breaks++ {
-		logs, err := e.Logs(&atom.EngineLogsRequest{ID: id, Cursor: cursor, Context: t.Context()})
-		if err != nil {
-			t.Errorf("resuming after %d bytes: %v", given, err)
-			return
-		}
-		reader := logs.(*atom.LogReader)
-		for taken := 0; taken < 20_000; {
-			var chunk atom.LogChunk
-			if chunk, err = reader.Next(); err != nil {
-				break
-			}
-			if !strings.HasPrefix(want[given:], string(chunk.Data)) {
-				t.Errorf("after %d bytes, with cursor %s, comes %q", given, cursor, chunk.Data)
-				logs.Close()
-				return
-			}
-			given, taken, cursor = given+len(chunk.Data), taken+len(chunk.Data), chunk.Cursor
-		}
-		logs.Close()
-		switch {
-		case errdefs.IsDataLoss(err) && breaks > 0:
-			return
-		case err != nil:
-			t.Errorf("after %d bytes: %v", given, err)
-			return
-		}
-		pause(t.Context(), 9*time.Second) // a burst, and three looks of the kubelet at the log
-	}
-	t.Errorf("it read all %d bytes; nothing was rotated away under it", given)
 }
 
 // webhooks: one that refuses, and one that does not answer, are errors that

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -43,6 +44,7 @@ const Separator = ";"
 //	pour SIZE KIND SEED out|err|both
 //	                       known bytes (see Known); both: in turns, seed and seed+1
 //	sleep DURATION
+//	await PATH             until the file is there
 //	exit N
 //	trap N [WORD…]         on SIGTERM prints the words and exits N
 //	note WORD…             on SIGTERM prints the words and goes on
@@ -123,6 +125,8 @@ func run(verb string, args []string, stdout, stderr io.Writer) (code int, err er
 			return goOn, err
 		}
 		time.Sleep(d)
+	case "await":
+		return goOn, await(args[0])
 	case "exit":
 		return strconv.Atoi(args[0])
 	case "trap":
@@ -171,6 +175,15 @@ func run(verb string, args []string, stdout, stderr io.Writer) (code int, err er
 		err = fmt.Errorf("no such step")
 	}
 	return goOn, err
+}
+
+func await(path string) error {
+	for {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func lines(args []string, stdout io.Writer) error {

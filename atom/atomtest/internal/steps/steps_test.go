@@ -24,6 +24,7 @@ func TestMainSteps(t *testing.T) {
 		{"both", []string{"both", "2"}, "out 0\nout 1\n", "err 0\nerr 1\n", 0},
 		{"lines", []string{"lines", "2", "1ms", "w"}, "w 0\nw 1\n", "", 0},
 		{"files", []string{"put", file, "x", ";", "cat", file, ";", "tryput", file, "y", ";", "tryput", file + "/no", "z"}, "xwritten\nrefused\n", "", 0},
+		{"await", []string{"put", file, "x", ";", "await", file, ";", "print", "there"}, "there\n", "", 0},
 		{"args", []string{"args", "$$", ""}, `["$$",""]` + "\n", "", 0},
 		{"no such step", []string{"jump"}, "", "probe: jump: no such step\n", 1},
 		{"a missing argument", []string{"exit"}, "", "probe: exit: runtime error: index out of range [0] with length 0 (arguments [])\n", 1},
