@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -22,7 +21,6 @@ import (
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/internal/wire"
-	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
 const (
@@ -80,14 +78,13 @@ type Description struct {
 // Process is a running plugin. Its methods may be called from any number of
 // goroutines.
 type Process struct {
-	process     *process
-	client      *goplugin.Client
-	conn        *grpc.ClientConn
-	engine      *Client
-	description Description
-	sockets     *socketDir
-	closing     sync.Once
-	closeErr    error
+	described
+	process  *process
+	client   *goplugin.Client
+	conn     *grpc.ClientConn
+	sockets  *socketDir
+	closing  sync.Once
+	closeErr error
 }
 
 // Launch starts a plugin in a process group of its own and returns when it has
@@ -165,17 +162,7 @@ func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
 		return err
 	}
 	p.conn = conn.(*grpc.ClientConn)
-	p.engine = NewClient(p.conn)
-	d, err := p.engine.rpc.Describe(ctx, &pb.DescribeRequest{})
-	if err != nil {
-		return fmt.Errorf("asking it to describe itself: %w", wire.ErrorFromWire(ctx, err))
-	}
-	p.engine.mute = d.ProtocolMinor < minorProgress
-	p.description = Description{
-		Name: d.Name, Version: d.Version, Protocol: fmt.Sprintf("%d.%d", p.client.NegotiatedVersion(), d.ProtocolMinor),
-		Capabilities: wire.CapabilitiesFromWire(d.Capabilities), Schema: schemaFromWire(d.Schema), Env: d.Environment,
-	}
-	return nil
+	return p.describe(ctx, NewClient(p.conn), p.client.NegotiatedVersion())
 }
 
 // dialOptions find a plugin that hangs: gRPC does not ping more often than
@@ -192,26 +179,6 @@ func dialOptions() []grpc.DialOption {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
 	}
 }
-
-// Description is what the plugin told when it was launched.
-func (p *Process) Description() Description { return p.description }
-
-// Configure hands the plugin its config, a JSON object of its schema's shape,
-// and may be called once. What the plugin finds wrong with it are
-// *atom.FieldErrors.
-func (p *Process) Configure(ctx context.Context, configJSON []byte) error {
-	env := make(map[string]string)
-	for _, name := range p.description.Env {
-		if value, ok := os.LookupEnv(name); ok {
-			env[name] = value
-		}
-	}
-	_, err := p.engine.rpc.Configure(ctx, &pb.ConfigureRequest{Config: configJSON, Environment: env}, p.engine.options...)
-	return wire.ErrorFromWire(ctx, err)
-}
-
-// Engine is the plugin's engine. It serves once Configure has succeeded.
-func (p *Process) Engine() *Client { return p.engine }
 
 // Ping asks the process, and nothing behind it, whether it still answers:
 // Unavailable where it does not within PingTimeout.

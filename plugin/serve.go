@@ -56,8 +56,8 @@ const closeTime = 700 * time.Millisecond
 
 // Serve is the main function of a plugin: it serves p to the host that
 // started the process and returns when the host has gone, however it went. It
-// answers --version and --help by itself, and exits with status 1 where no
-// host started it.
+// answers --version and --help by itself, waits with --debug for routers to
+// attach, and exits with status 1 where no host started it.
 //
 // The process ignores SIGINT and SIGTERM, which reach whole process groups
 // and are the host's to act on. What it prints on stdout goes to the host's
@@ -68,9 +68,16 @@ func Serve[C any](p Plugin[C]) {
 		case "--version", "-version", "version":
 			fmt.Printf("atom-plugin-%s %s (protocol %d.%d)\n", p.Name, p.Version, ProtocolMajor, ProtocolMinor)
 			return
+		case "--debug", "-debug":
+			if err := serveDebug(p); err != nil {
+				fmt.Fprintf(os.Stderr, "atom-plugin-%s: %v\n", p.Name, err)
+				os.Exit(1)
+			}
+			return
 		case "--help", "-help", "-h", "help":
 			fmt.Printf("atom-plugin-%s is an engine plugin of atom-router. The router starts it; put it into plugin_dir\n"+
-				"and name it in a backend block: plugin = %q. Its settings: atom-router plugin describe %s\n", p.Name, p.Name, p.Name)
+				"and name it in a backend block: plugin = %q. Its settings: atom-router plugin describe %s\n"+
+				"With --debug it waits for a router to attach, under a debugger for example, and says how.\n", p.Name, p.Name, p.Name)
 			return
 		}
 	}

@@ -33,6 +33,10 @@ type Backend struct {
 	// and all that concerns the plugin is not used. The router does not
 	// close it.
 	Engine atom.Engine
+	// Attach is the socket of a plugin that was started by hand with --debug.
+	// The router connects to it instead of launching one, and does not end
+	// it; SHA256 and Env are not used. See Options.AllowAttach.
+	Attach string
 	// Aliases are earlier names, whose IDs still lead here.
 	Aliases []string
 	// SHA256 pins the plugin binary: 64 hexadecimal digits, "" for none.

@@ -27,6 +27,8 @@ type instance struct {
 	// ping asks the process, and nothing behind it, whether it answers; nil
 	// where done is.
 	ping func(context.Context) error
+	// patience is how long a probe may take.
+	patience time.Duration
 
 	began  time.Time
 	probed atomic.Pointer[probe]
@@ -48,7 +50,7 @@ const (
 )
 
 func newInstance(engine atom.Engine) *instance {
-	return &instance{engine: engine, began: time.Now(), asking: make(chan struct{}, 1)}
+	return &instance{engine: engine, patience: probeTimeout, began: time.Now(), asking: make(chan struct{}, 1)}
 }
 
 // dead reports whether the engine is gone.
@@ -128,7 +130,7 @@ func (i *instance) doubt(err error) {
 func (i *instance) probe(ctx context.Context) (atom.Capabilities, error) {
 	p := &probe{can: i.most}
 	if prober, ok := i.engine.(atom.Prober); ok {
-		asked, cancel := context.WithTimeout(ctx, probeTimeout)
+		asked, cancel := context.WithTimeout(ctx, i.patience)
 		can, err := prober.Probe(asked)
 		late := asked.Err() != nil
 		cancel()
@@ -139,7 +141,7 @@ func (i *instance) probe(ctx context.Context) (atom.Capabilities, error) {
 			return nil, ctx.Err()
 		case errdefs.IsNotImplemented(err):
 		case late:
-			p.can, p.err = nil, atom.Errorf(errdefs.ErrUnavailable, "no answer to a probe within %v", probeTimeout)
+			p.can, p.err = nil, atom.Errorf(errdefs.ErrUnavailable, "no answer to a probe within %v", i.patience)
 		default:
 			p.can, p.err = nil, err
 		}

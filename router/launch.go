@@ -30,6 +30,9 @@ type launcher struct {
 // start launches the plugin of conf and configures it. It leaves nothing
 // behind when it fails.
 func (l *launcher) start(ctx context.Context, conf Backend, log hclog.Logger) (*instance, error) {
+	if conf.Attach != "" {
+		return l.attach(ctx, conf, log)
+	}
 	command, err := FindPlugin(conf.Plugin, l.dirs, l.builtin)
 	if err != nil {
 		return nil, err
@@ -47,17 +50,33 @@ func (l *launcher) start(ctx context.Context, conf Backend, log hclog.Logger) (*
 		}
 		return nil, err
 	}
-	d := p.Description()
 	i := newInstance(p.Engine())
+	i.serves(p)
+	return i, nil
+}
+
+// pluginEnd is the router's end of a plugin: of one that it launched, or that it
+// is attached to.
+type pluginEnd interface {
+	Description() plugin.Description
+	Configure(ctx context.Context, configJSON []byte) error
+	Ping(context.Context) error
+	Done() <-chan struct{}
+	Err() error
+	Close() error
+}
+
+// serves makes p what stands behind the instance.
+func (i *instance) serves(p pluginEnd) {
+	d := p.Description()
 	i.most, i.plugin, i.version = d.Capabilities, d.Name, d.Version
 	i.done, i.why, i.close, i.ping = p.Done(), p.Err, p.Close, p.Ping
-	return i, nil
 }
 
 // configure decodes the backend's settings against what its plugin publishes
 // and hands them over. What the plugin finds wrong comes back with the
 // settings' positions.
-func configure(ctx context.Context, p *plugin.Process, s Settings) error {
+func configure(ctx context.Context, p pluginEnd, s Settings) error {
 	config := []byte("{}")
 	if s != nil {
 		decoded, err := s.Decode(p.Description().Schema)

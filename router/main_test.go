@@ -36,7 +36,10 @@ func beginPlugin(kind string) {
 		os.Exit(3)
 	case "silent":
 		time.Sleep(time.Minute)
-	case "works":
+	case "works", "works-debug":
+		if kind == "works-debug" {
+			os.Args = []string{kind, "--debug"}
+		}
 		plugin.Serve(plugin.Plugin[pluginConfig]{Name: "works", Version: "v1.2.3", Capabilities: everything(), New: newPluginEngine})
 	}
 }

@@ -18,10 +18,11 @@ type Options struct {
 	// this program's comes first.
 	Builtin map[string][]string
 	// StartTimeout bounds the start of a plugin, its configuration included;
-	// 0 is 15 seconds.
+	// 0 is 15 seconds. It does not hold for an attached one.
 	StartTimeout time.Duration
 	// AskTimeout bounds what a backend may take to answer a Get, a Lookup or
-	// its part of a List; 0 is 10 seconds. Create, Stop, Wait, Logs and
+	// its part of a List; 0 is 10 seconds, and 10 minutes with AllowAttach,
+	// as a plugin may stand at a breakpoint. Create, Stop, Wait, Logs and
 	// Delete take as long as they take and end with their context.
 	AskTimeout time.Duration
 	// DialOptions are further options of the connections to plugins.
@@ -31,6 +32,11 @@ type Options struct {
 	// NoJanitor leaves to others what Backend.Retention promises. Programs
 	// that end after one call set it.
 	NoJanitor bool
+	// AllowAttach lets backends be attached to plugins that somebody started
+	// by hand, to debug them. It is here and not in the Config, so that a
+	// config that is carried to production does not bring its permission
+	// along.
+	AllowAttach bool
 }
 
 func (o Options) withDefaults() Options {
@@ -42,6 +48,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.AskTimeout <= 0 {
 		o.AskTimeout = 10 * time.Second
+		if o.AllowAttach {
+			o.AskTimeout = attachPatience
+		}
 	}
 	return o
 }

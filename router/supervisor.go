@@ -77,6 +77,9 @@ type supervisor struct {
 	pingEvery    time.Duration
 	// dirs are where start looks for the plugin.
 	dirs []string
+	// attached says that somebody else starts and ends the plugin, changed
+	// perhaps: it is tried again soon, whatever was wrong.
+	attached bool
 
 	// life ends with the router; wg counts the goroutines that it owns: one
 	// for a launch under way, one for each live plugin.
@@ -231,11 +234,11 @@ func (s *supervisor) started(l *launch, inst *instance, err error) {
 		s.troubles++
 		s.unready++
 		s.lost = false
-		if errdefs.IsInvalidArgument(l.err) || s.unready >= breakerAfter {
+		if !s.attached && (errdefs.IsInvalidArgument(l.err) || s.unready >= breakerAfter) {
 			s.retryAt = time.Now().Add(breakerOpen)
 			s.turn(Failed, l.err)
 		} else {
-			s.retryAt = time.Now().Add(backoff(s.troubles))
+			s.retryAt = time.Now().Add(s.backoff())
 			s.turn(BackingOff, l.err)
 		}
 	default:
@@ -281,6 +284,14 @@ func (s *supervisor) watch(inst *instance) {
 	}
 }
 
+// backoff is how long to leave the plugin alone now. Called with mu held.
+func (s *supervisor) backoff() time.Duration {
+	if s.attached {
+		return attachPause
+	}
+	return backoff(s.troubles)
+}
+
 func (s *supervisor) dispose(inst *instance) {
 	if inst.close == nil {
 		return
@@ -299,7 +310,7 @@ func (s *supervisor) bury(inst *instance, err error) {
 	if time.Since(inst.began) >= stableAfter {
 		s.troubles = 0
 	}
-	s.retryAt = time.Now().Add(backoff(s.troubles))
+	s.retryAt = time.Now().Add(s.backoff())
 	s.troubles++
 	s.lost = true
 	if err == nil && inst.why != nil {

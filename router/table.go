@@ -26,7 +26,11 @@ type table struct {
 // nobody has started yet. old may be nil.
 func newTable(config Config, o Options, old *table) (t *table, fresh []*backend, err error) {
 	var wrong []error
-	for _, p := range config.Check() {
+	problems := config.Check()
+	if !o.AllowAttach {
+		problems = append(problems, config.CheckAttach()...)
+	}
+	for _, p := range problems {
 		if p.Severity == SeverityError {
 			wrong = append(wrong, errors.New(p.String()))
 		} else {
@@ -46,13 +50,17 @@ func newTable(config Config, o Options, old *table) (t *table, fresh []*backend,
 		} else {
 			log := o.Logger.Named(conf.Name)
 			b.rooms = newRooms()
-			b.supervisor = newSupervisor(log, o.StartTimeout, func(ctx context.Context) (*instance, error) {
+			startTimeout := o.StartTimeout
+			if conf.Attach != "" {
+				startTimeout = attachPatience
+			}
+			b.supervisor = newSupervisor(log, startTimeout, func(ctx context.Context) (*instance, error) {
 				if conf.Engine != nil {
 					return inProcess(conf.Engine), nil
 				}
 				return l.start(ctx, conf, log)
 			})
-			b.dirs = config.PluginDirs
+			b.dirs, b.attached = config.PluginDirs, conf.Attach != ""
 			fresh = append(fresh, b)
 		}
 		t.backends = append(t.backends, b)
@@ -75,6 +83,12 @@ func (t *table) served(conf Backend, l *launcher) *backend {
 	}
 	if conf.Engine != nil || was.conf.Engine != nil {
 		if sameEngine(conf.Engine, was.conf.Engine) {
+			return was
+		}
+		return nil
+	}
+	if conf.Attach != "" || was.conf.Attach != "" {
+		if conf.Attach == was.conf.Attach && sameSettings(conf.Settings, was.conf.Settings) {
 			return was
 		}
 		return nil

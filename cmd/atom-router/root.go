@@ -29,6 +29,8 @@ type app struct {
 	configPath string
 	output     string
 	logLevel   string
+	// allowAttach lets backends be attached to plugins started by hand.
+	allowAttach bool
 
 	tracer *tracing.Tracer // nil where nothing is traced
 	exited func(code int)  // ends the verb's span; may be nil
@@ -78,6 +80,7 @@ by their IDs.`,
 	flags.StringVarP(&a.configPath, "config", "c", "", "config `FILE` ($"+config.PathVariable+", ./atom-router.hcl, …; see help config)")
 	flags.StringVarP(&a.output, "output", "o", outputTable, "output `FORM`: table, json or id")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what of the router's and plugins' log goes to stderr, by `LEVEL`: trace, debug, info, warn, error or off")
+	flags.BoolVar(&a.allowAttach, "allow-attach", false, "let backends be attached to plugins that you debug (attach in their blocks)")
 	a.complete(root, "output", outputTable, outputJSON, outputID)
 	a.complete(root, "log-level", "trace", "debug", "info", "warn", "error", "off")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
@@ -133,12 +136,21 @@ func (a *app) read() (*config.File, error) {
 }
 
 func (a *app) readFile(path string) (*config.File, error) {
-	file, diags := config.Read(path)
+	file, diags := a.readAll(path)
 	if len(diags.Errors()) > 0 {
 		return file, diags
 	}
 	a.printDiagnostics(diags)
 	return file, nil
+}
+
+// readAll reads a config and says all that is to be said about it.
+func (a *app) readAll(path string) (*config.File, config.Diagnostics) {
+	file, diags := config.Read(path)
+	if !a.allowAttach {
+		diags = append(diags, file.CheckAttach()...)
+	}
+	return file, diags
 }
 
 // withRouter calls do with a router for the config, and ends it afterwards.
@@ -161,7 +173,8 @@ func (a *app) withRouterOf(ctx context.Context, file *config.File, do func(*rout
 		Observer:    a.observer(),
 		DialOptions: a.tracer.DialOptions(),
 		// A command that ends after one call cleans up nothing but its own.
-		NoJanitor: true,
+		NoJanitor:   true,
+		AllowAttach: a.allowAttach,
 	})
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ and checks these too.`,
 			}
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
-			file, diags := config.Read(path)
+			file, diags := a.readAll(path)
 			var rest error
 			if plugins && len(diags.Errors()) == 0 {
 				var more config.Diagnostics

@@ -24,7 +24,7 @@ func (d *decoder) backend(block *hclsyntax.Block, path string) router.Backend {
 	d.misses(path+".name", before)
 	body := block.Body
 	d.check(body, "a backend", shape{
-		attributes: []string{"plugin", "aliases", "sha256", "env", "max_atoms", "drain", "retention"},
+		attributes: []string{"plugin", "aliases", "sha256", "env", "max_atoms", "drain", "retention", "attach"},
 		blocks:     []string{"config"},
 		once:       []string{"config"},
 		unknown: func(name string) string {
@@ -61,6 +61,10 @@ func (d *decoder) backend(block *hclsyntax.Block, path string) router.Backend {
 			}
 		case "drain":
 			b.Drain, _ = d.boolean(a)
+		case "attach":
+			if socket, ok := d.text(a); ok && socket != "" {
+				b.Attach = d.path(socket)
+			}
 		case "retention":
 			b.Retention = d.duration(a)
 		}
@@ -73,7 +77,7 @@ func (d *decoder) backend(block *hclsyntax.Block, path string) router.Backend {
 // plugin: it is near none of ours.
 func isSetting(body *hclsyntax.Body, name string) bool {
 	_, ok := body.Attributes[name]
-	near := router.Nearest(name, []string{"plugin", "aliases", "sha256", "env", "max_atoms", "drain", "retention", "config"})
+	near := router.Nearest(name, []string{"plugin", "aliases", "sha256", "env", "max_atoms", "drain", "retention", "attach", "config"})
 	return ok && near == ""
 }
 

@@ -62,6 +62,15 @@ func Parse(filename string, text []byte) (*File, Diagnostics) {
 	return f, d.diags.sorted()
 }
 
+// CheckAttach finds backends that are attached to plugins started by hand; see
+// router.Config.CheckAttach.
+func (f *File) CheckAttach() Diagnostics {
+	d := *f.decoder
+	d.diags = nil
+	d.problems(f.Config.CheckAttach())
+	return d.diags.sorted()
+}
+
 // CheckCapabilities finds rules that lead to no backend that could do what
 // they match; see router.Config.CheckCapabilities.
 func (f *File) CheckCapabilities(caps func(backend string) (atom.Capabilities, bool)) Diagnostics {
