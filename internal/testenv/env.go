@@ -55,6 +55,7 @@ func (e *Env) Up(ctx context.Context) (Up, error) {
 	up := Up{Missing: make(map[string]error)}
 	for engine, start := range map[string]func(context.Context) ([]string, bool, error){
 		"docker": e.upDocker, "kube": e.upKube, "systemd": e.upSystemd, "prometheus": e.upPrometheus, "otlp": e.upOTLP,
+		"python": e.upPython,
 	} {
 		vars, started, err := start(ctx)
 		up.Started = up.Started || started
@@ -121,6 +122,14 @@ func (e *Env) upKube(ctx context.Context) (vars []string, started bool, err erro
 	}, started, nil
 }
 
+// upPython gets what plugins in Python need; there is nothing to start.
+func (e *Env) upPython(ctx context.Context) (vars []string, started bool, err error) {
+	if files, _ := absent(pythonNeeds); len(files) == 0 {
+		return nil, false, nil
+	}
+	return nil, false, install(ctx, e.out, "python", pythonNeeds)
+}
+
 // Down ends what Up started and leaves nothing of it.
 func (e *Env) Down() error {
 	return errors.Join(e.daemon().Remove(), (&Cluster{state: e.kubeState, run: e.kubeRun}).Remove(), os.RemoveAll(e.dir()))
@@ -143,8 +152,12 @@ func (e *Env) Write(vars []string) (string, error) {
 	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 
+// pythonDir is where Debian's packages put Python's modules. Another Python,
+// which may come first on PATH, does not look there.
+const pythonDir = "/usr/lib/python3/dist-packages"
+
 // need is a file that an engine needs, and the package of Debian's that has
-// it.
+// it: a path, or a program's name.
 type need struct{ file, pkg string }
 
 var (
@@ -152,6 +165,11 @@ var (
 	kubeNeeds   = []need{
 		{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"}, {"iptables", "iptables"}, {"ip", "iproute2"},
 		{cniDir + "/bridge", "containernetworking-plugins"}, {"mount", "mount"},
+	}
+	pythonNeeds = []need{
+		{"/usr/bin/python3", "python3"}, {pythonDir + "/grpc/__init__.py", "python3-grpcio"},
+		{pythonDir + "/google/protobuf/__init__.py", "python3-protobuf"}, {pythonDir + "/cryptography/__init__.py", "python3-cryptography"},
+		{"protoc", "protobuf-compiler"}, {"/usr/include/google/protobuf/timestamp.proto", "libprotobuf-dev"},
 	}
 )
 
@@ -185,7 +203,11 @@ func install(ctx context.Context, out io.Writer, engine string, needs []need) er
 // absent are the files that this machine lacks, and their packages.
 func absent(needs []need) (files, packages []string) {
 	for _, n := range needs {
-		if _, err := exec.LookPath(n.file); err != nil {
+		_, err := exec.LookPath(n.file)
+		if filepath.IsAbs(n.file) {
+			_, err = os.Stat(n.file)
+		}
+		if err != nil {
 			files = append(files, n.file)
 			if !slices.Contains(packages, n.pkg) {
 				packages = append(packages, n.pkg)

@@ -103,6 +103,17 @@ func tool(t testing.TB, name, variable string) string {
 	return path
 }
 
+// Python sees to it that the machine's own Python has what plugins that are
+// written in it need. Where it has not the test is skipped, or fails if python
+// is required.
+func Python(t testing.TB) {
+	t.Helper()
+	if files, _ := absent(pythonNeeds); len(files) > 0 {
+		missing(t, "python")
+	}
+	t.Log(Exercised + "python")
+}
+
 // missing ends the test for want of an engine.
 func missing(t testing.TB, engine string) {
 	t.Helper()

@@ -16,6 +16,7 @@ import (
 
 // creation is a Start under way, for all Creates that wait for it.
 type creation struct {
+	audience
 	hash   string
 	cancel context.CancelFunc
 	wanted int // by so many Creates; at 0 it is given up
@@ -42,7 +43,7 @@ func (e *Engine) Create(q *atom.EngineCreateRequest) (atom.Atom, error) {
 	}
 	own := *q // the caller may go on with its own
 	own.Owner, own.Key = atom.OwnerOr(q.Owner), cmp.Or(q.Key, atom.NewKey())
-	own.Command, own.Spec = slices.Clone(q.Command), q.Spec.Clone()
+	own.Command, own.Spec, own.Progress = slices.Clone(q.Command), q.Spec.Clone(), nil
 	for {
 		c, r, err := e.join(&own)
 		if err != nil {
@@ -51,13 +52,16 @@ func (e *Engine) Create(q *atom.EngineCreateRequest) (atom.Atom, error) {
 		if r != nil {
 			return r.atom(), nil
 		}
+		leave := c.listen(q.Progress)
 		select {
 		case <-c.done:
 		case <-atom.ContextOr(q.Context).Done():
 			if e.leave(c) {
+				leave()
 				return nil, q.Context.Err()
 			}
 		}
+		leave()
 		switch {
 		case c.givenUp: // before we came
 			continue
@@ -134,6 +138,7 @@ func (e *Engine) create(ctx context.Context, c *creation, q *atom.EngineCreateRe
 	}
 	labels := q.Spec.Clone().Labels // the driver may do with q what it likes
 	r.info = atom.Info{ID: r.id, Name: q.Name, Image: q.Image, Labels: labels, Rule: q.Rule, State: atom.Running}
+	q.Context, q.Progress = ctx, c.tell
 	r.job, c.err = e.start(ctx, q, r)
 	e.mu.Lock()
 	c.givenUp = c.wanted == 0
@@ -173,7 +178,6 @@ func (e *Engine) start(ctx context.Context, q *atom.EngineCreateRequest, r *reco
 			err = atom.Errorf(errdefs.ErrInternal, "the driver panicked in Start: %v\n%s", p, debug.Stack())
 		}
 	}()
-	q.Context = ctx
 	job, err = e.driver.Start(ctx, q, r.output.Writer(atom.Stdout), r.output.Writer(atom.Stderr))
 	if err == nil && job == nil {
 		err = fmt.Errorf("the driver started no job")

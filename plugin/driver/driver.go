@@ -14,7 +14,8 @@ type Driver interface {
 	// Start starts the job that r describes, with its output going to stdout
 	// and stderr, and returns when it runs. r is valid, asks for nothing that
 	// the engine lacks, has an Owner and a Key (atom.NativeName makes a name
-	// of them that no other job has at the same time), and is Start's own.
+	// of them that no other job has at the same time), and is Start's own. Its
+	// Report tells all who wait how a start that takes long gets on.
 	//
 	// An error is the Create's, with its class: ResourceExhausted where there
 	// is no room and Unavailable where nothing answers let a router go on to

@@ -254,6 +254,45 @@ func TestOneOfTwoLeaves(t *testing.T) {
 	})
 }
 
+// TestProgress: all who wait are told, and nobody who has left.
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		e := engine(t, &fake{start: func(_ context.Context, r *atom.EngineCreateRequest) error {
+			<-let
+			r.Report(atom.Progress{Text: "one"})
+			<-let
+			r.Report(atom.Progress{Text: "two"})
+			return nil
+		}}, driver.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		told := make([]string, 3)
+		var creates sync.WaitGroup
+		for i, ctx := range []context.Context{ctx, t.Context(), t.Context()} {
+			creates.Go(func() {
+				r := request("k")
+				r.Context = ctx
+				if i < 2 {
+					r.Progress = func(p atom.Progress) { told[i] += p.Text }
+				}
+				if _, err := e.Create(r); (err == nil) != (i > 0) {
+					t.Errorf("create %d: %v", i, err)
+				}
+			})
+		}
+		synctest.Wait() // until all wait
+		let <- struct{}{}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		let <- struct{}{}
+		creates.Wait()
+		if want := []string{"one", "onetwo", ""}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
 func TestStartsErrorIsCreates(t *testing.T) {
 	full := true
 	e := engine(t, &fake{start: func(_ context.Context, r *atom.EngineCreateRequest) error {
