@@ -40,6 +40,10 @@ backend "idle" {
   plugin = "process"
   drain  = true
 }
+backend "pinned" {
+  plugin = "process"
+  sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+}
 rule "no" {
   match {
     image = "bad"
@@ -77,7 +81,7 @@ func start(t *testing.T, m *Metrics, tracer *tracing.Tracer) *router.Engine {
 		t.Fatal(err)
 	}
 	file, diags := config.Read(path)
-	if diags.Errors() != nil {
+	if len(diags.Errors()) > 0 {
 		t.Fatal(diags)
 	}
 	self, err := os.Executable()
@@ -188,8 +192,10 @@ func traffic(t *testing.T, e *router.Engine) {
 			t.Errorf("Create of image %q succeeded", image)
 		}
 	}
-	if _, err := e.Get(&atom.EngineGetRequest{ID: "local:none"}); err == nil {
-		t.Error("Get of nothing succeeded")
+	for _, id := range []string{"local:none", "pinned:x"} {
+		if _, err := e.Get(&atom.EngineGetRequest{ID: id}); err == nil {
+			t.Errorf("Get of %s succeeded", id)
+		}
 	}
 }
 
@@ -216,25 +222,27 @@ func TestMetrics(t *testing.T) {
 	traffic(t, e)
 	after := scrape(t, m.Handler())
 	expect(t, after, map[string]float64{
-		`requests_total{backend="local",class="ok",operation="create"}`:           3,
-		`requests_total{backend="",class="unavailable",operation="create"}`:       1,
-		`requests_total{backend="",class="permission_denied",operation="create"}`: 1,
-		`requests_total{backend="",class="invalid_argument",operation="create"}`:  1,
-		`requests_total{backend="local",class="ok",operation="delete"}`:           2,
-		`requests_total{backend="local",class="ok",operation="wait"}`:             3,
-		`requests_total{backend="local",class="ok",operation="logs"}`:             3,
-		`requests_total{backend="local",class="not_found",operation="get"}`:       1,
-		`request_duration_seconds{backend="local",operation="create"} count`:      3,
-		`open_requests{backend="local",operation="wait"}`:                         0,
-		`decisions_total{outcome="routed",rule="default"}`:                        2,
-		`decisions_total{outcome="routed",rule="fall"}`:                           1,
-		`decisions_total{outcome="routed",rule="lost"}`:                           1,
-		`decisions_total{outcome="rejected",rule="no"}`:                           1,
-		`fallbacks_total{backend="gone",cause="unavailable",rule="fall"}`:         1,
-		`log_bytes_total{backend="local"}`:                                        12 + 12 + 5,
-		`backend_state{backend="local",state="ready"}`:                            1,
-		`backend_state{backend="gone",state="backing_off"}`:                       1,
-		`backend_state{backend="idle",state="idle"}`:                              1,
+		`requests_total{backend="local",class="ok",operation="create"}`:             3,
+		`requests_total{backend="",class="unavailable",operation="create"}`:         1,
+		`requests_total{backend="",class="permission_denied",operation="create"}`:   1,
+		`requests_total{backend="",class="invalid_argument",operation="create"}`:    1,
+		`requests_total{backend="local",class="ok",operation="delete"}`:             2,
+		`requests_total{backend="local",class="ok",operation="wait"}`:               3,
+		`requests_total{backend="local",class="ok",operation="logs"}`:               3,
+		`requests_total{backend="local",class="not_found",operation="get"}`:         1,
+		`request_duration_seconds{backend="local",operation="create"} count`:        3,
+		`open_requests{backend="local",operation="wait"}`:                           0,
+		`decisions_total{outcome="routed",rule="default"}`:                          2,
+		`decisions_total{outcome="routed",rule="fall"}`:                             1,
+		`decisions_total{outcome="routed",rule="lost"}`:                             1,
+		`decisions_total{outcome="rejected",rule="no"}`:                             1,
+		`fallbacks_total{backend="gone",cause="unavailable",rule="fall"}`:           1,
+		`log_bytes_total{backend="local"}`:                                          12 + 12 + 5,
+		`backend_state{backend="local",state="ready"}`:                              1,
+		`backend_state{backend="gone",state="backing_off"}`:                         1,
+		`backend_state{backend="pinned",state="failed"}`:                            1,
+		`requests_total{backend="pinned",class="invalid_argument",operation="get"}`: 1,
+		`backend_state{backend="idle",state="idle"}`:                                1,
 	})
 	if after[`request_duration_seconds{backend="local",operation="create"} sum`] <= 0 {
 		t.Error("three creates took no time")
