@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"google.golang.org/grpc"
@@ -132,6 +133,10 @@ func (c *Client) createWithProgress(ctx context.Context, r *atom.EngineCreateReq
 		case *pb.CreateWithProgressResponse_Progress:
 			r.Progress(wire.ProgressFromWire(step.Progress))
 		case *pb.CreateWithProgressResponse_Atom:
+			// The end comes with it, so that the call has not failed for those
+			// who watch the connection; nobody waits long for it.
+			defer time.AfterFunc(time.Second, cancel).Stop()
+			_, _ = stream.Recv()
 			return step.Atom, nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/atom-router/atom-router/atom/atomtest"
+	"github.com/atom-router/atom-router/internal/tracing"
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/plugins/docker"
 	"github.com/atom-router/atom-router/plugins/kube"
@@ -25,8 +26,8 @@ func TestMain(m *testing.M) {
 	atomtest.RunProbe()
 	testscript.Main(m, map[string]func(){
 		"atom-router":        main,
-		"atom-plugin-docker": func() { plugin.Serve(docker.Plugin()) },
-		"atom-plugin-kube":   func() { plugin.Serve(kube.Plugin()) },
+		"atom-plugin-docker": func() { plugin.Serve(tracing.Traced(docker.Plugin())) },
+		"atom-plugin-kube":   func() { plugin.Serve(tracing.Traced(kube.Plugin())) },
 	})
 }
 

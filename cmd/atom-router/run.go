@@ -98,10 +98,10 @@ func (j *job) run(ctx context.Context, req *atom.EngineCreateRequest, detach boo
 	for {
 		select {
 		case e := <-done:
-			return j.finish(e)
+			return j.finish(ctx, e)
 		case err := <-gone:
 			if err != nil {
-				return j.finish(ended{err: err})
+				return j.finish(ctx, ended{err: err})
 			}
 		case s := <-signals:
 			if interrupted {
@@ -186,7 +186,7 @@ func (j *job) stop(ctx context.Context) {
 
 // finish deletes the atom whose output and end are delivered, and exits as it
 // did.
-func (j *job) finish(e ended) error {
+func (j *job) finish(ctx context.Context, e ended) error {
 	if e.err != nil {
 		fmt.Fprintf(j.app.stderr, "Kept: %s\n", j.id)
 		return e.err
@@ -199,7 +199,7 @@ func (j *job) finish(e ended) error {
 		fmt.Fprintf(j.app.stderr, "Kept: %s\n", j.id)
 		return exit(jobCode(e.atom))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), deleteTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTime)
 	defer cancel()
 	if err := j.router.Delete(&atom.EngineDeleteRequest{ID: j.id, Context: ctx}); err != nil {
 		// The job's code is known and goes first.
