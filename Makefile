@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BINARIES := ./cmd/atom-router ./plugins/docker/atom-plugin-docker ./plugins/process/atom-plugin-process ./plugins/kube/atom-plugin-kube
 TESTENV := go run ./internal/testenv/cmd/testenv
 TOOLS := $(CURDIR)/bin/tools
-PROTO := atomrouter/engine/v1/engine.proto
+PROTO := atomrouter/engine/v1/engine.proto atomrouter/router/v1/router.proto
 # Tests may share two cores with a Docker daemon and a Kubernetes; a package may
 # take long.
 TESTFLAGS ?= -race -timeout 20m

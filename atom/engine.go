@@ -115,6 +115,10 @@ type EngineCreateRequest struct {
 	// returned. Create waits for it, so it has to return soon. It is no part
 	// of the request's Hash.
 	Progress func(Progress)
+	// FreshKey says that Key was made for this one call, which is its first
+	// attempt, so that nobody can have made an atom under it yet. Routers
+	// fill it in, for routers; engines need not care.
+	FreshKey bool
 }
 
 // EngineLookupRequest asks for the atom made under Owner and Key.

@@ -15,7 +15,7 @@ import (
 )
 
 // MaxMessageBytes is the largest message that either end of the wire takes.
-const MaxMessageBytes = 64 << 20
+const MaxMessageBytes = wire.MaxMessageBytes
 
 // Client is an atom.Engine at the other end of a gRPC connection: a plugin
 // process, or whatever else serves the protocol. It implements all optional
@@ -45,12 +45,7 @@ var (
 // NewClient returns a client over conn, which stays the caller's to close.
 func NewClient(conn grpc.ClientConnInterface) *Client {
 	_, tells := conn.(*grpc.ClientConn)
-	return &Client{rpc: pb.NewEngineClient(conn), options: callOptions(), tells: tells}
-}
-
-// callOptions let a Create with a large environment through.
-func callOptions() []grpc.CallOption {
-	return []grpc.CallOption{grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)}
+	return &Client{rpc: pb.NewEngineClient(conn), options: wire.CallOptions(), tells: tells}
 }
 
 // Probe implements atom.Prober.
@@ -185,23 +180,7 @@ func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 	if err != nil {
 		return nil, wire.ErrorFromWire(ctx, err)
 	}
-	var atoms []atom.Atom
-	for {
-		batch, err := stream.Recv()
-		if err == io.EOF {
-			return atoms, nil
-		}
-		if err != nil && !wire.Broken(err) {
-			// The engine's word, which may stand beside atoms.
-			return atoms, wire.ErrorFromWire(ctx, err)
-		}
-		if err != nil {
-			return nil, wire.ErrorFromWire(ctx, err)
-		}
-		for _, a := range batch.GetAtoms() {
-			atoms = append(atoms, wire.AtomFromWire(a, c))
-		}
-	}
+	return wire.ReceiveAtoms(ctx, stream.Recv, c)
 }
 
 // atom is the answer of a call that returns one.

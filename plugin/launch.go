@@ -170,7 +170,7 @@ func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
 // Ping finds it sooner.
 func dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(callOptions()...),
+		grpc.WithDefaultCallOptions(wire.CallOptions()...),
 		// An idle connection is kept: its socket may be gone from the disk.
 		grpc.WithIdleTimeout(0),
 		// A reader that does not read costs this much and no more: left to

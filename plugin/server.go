@@ -8,18 +8,10 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
-)
-
-// listBatch is how many atoms a message of a List holds, and listBytes about
-// how large it gets: atoms may have large labels.
-const (
-	listBatch = 256
-	listBytes = 1 << 20
 )
 
 // RegisterEngine serves e at s. It is what Serve does for a plugin, without
@@ -180,18 +172,8 @@ func (s *server) List(r *pb.ListRequest, stream grpc.ServerStreamingServer[pb.Li
 		req.Context = stream.Context()
 		// A router that could not ask all its backends has both.
 		atoms, err := e.List(req)
-		var batch []*pb.Atom
-		size := 0
-		for i, a := range atoms {
-			batch = append(batch, wire.AtomToWire(a))
-			size += proto.Size(batch[len(batch)-1])
-			if i < len(atoms)-1 && len(batch) < listBatch && size < listBytes {
-				continue
-			}
-			if err := stream.Send(&pb.ListResponse{Atoms: batch}); err != nil {
-				return struct{}{}, err
-			}
-			batch, size = nil, 0
+		if serr := wire.SendAtoms(atoms, stream.Send); serr != nil {
+			return struct{}{}, serr
 		}
 		return struct{}{}, err
 	})

@@ -37,7 +37,7 @@ func (b *backend) status() BackendStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := BackendStatus{
-		Name: b.conf.Name, Plugin: b.conf.Plugin, State: b.state, Since: b.since,
+		Name: b.conf.Name, Plugin: b.conf.Plugin, Address: b.conf.Address, State: b.state, Since: b.since,
 		Restarts: max(b.launches-1, 0), LastError: b.lastErr,
 		MaxAtoms: b.conf.MaxAtoms, Drain: b.conf.Drain, Retention: b.conf.Retention,
 	}

@@ -132,7 +132,9 @@ func (k *checker) backends() {
 }
 
 func (k *checker) backend(path string, b *Backend) {
-	if b.Engine == nil {
+	if b.Address != "" {
+		k.address(path, b)
+	} else if b.Engine == nil {
 		switch {
 		case b.Plugin == "":
 			k.fail(path, fmt.Sprintf("backend %q names no plugin", cutName(b.Name)), "Add plugin = \"docker\" or another: it is served by the binary atom-plugin-docker.")
@@ -155,6 +157,22 @@ func (k *checker) backend(path string, b *Backend) {
 	}
 	if b.Retention < 0 {
 		k.fail(path+".retention", "retention is negative", "Leave it out, or write \"0\", to keep stopped atoms.")
+	}
+}
+
+// address checks a backend that is another router's daemon.
+func (k *checker) address(path string, b *Backend) {
+	if b.Plugin != "" {
+		k.fail(path+".plugin", "a backend has a plugin or an address", "Another router's daemon, at the address, serves the backend; it launches the plugins. Leave out one of the two.")
+	}
+	if b.SHA256 != "" {
+		k.fail(path+".sha256", "sha256 is for plugins", "At an address there is no binary to pin; TLS tells who serves there.")
+	}
+	if len(b.Env) > 0 {
+		k.fail(path+".env", "env is for plugins", "A daemon at an address gets no variables of this process.")
+	}
+	for _, f := range atom.AsFieldErrors(b.endpoint().Check()) {
+		k.fail(path+"."+f.Field, "the daemon cannot be reached like this", "%s: %s.", f.Field, f.Reason)
 	}
 }
 

@@ -29,6 +29,11 @@ type Backend struct {
 	Name string
 	// Plugin names the binary atom-plugin-<Plugin>.
 	Plugin string
+	// Address, where set, is another router's daemon, which serves the
+	// backend in place of a plugin; see Endpoint. IDs nest: "edge:docker:…".
+	Address string
+	// TLS is for an Address that takes it.
+	TLS *ClientTLS
 	// Engine, where set, serves the backend inside this process, and Plugin
 	// and all that concerns the plugin is not used. The router does not
 	// close it.
@@ -55,6 +60,9 @@ type Backend struct {
 	// Retention is how long stopped atoms are kept; 0 is for ever.
 	Retention time.Duration
 }
+
+// endpoint is where another router's daemon is.
+func (b *Backend) endpoint() Endpoint { return Endpoint{Address: b.Address, TLS: b.TLS} }
 
 // Settings is the config of one backend, not yet decoded: only its plugin
 // knows what may stand in it.

@@ -27,8 +27,8 @@ func (e *Engine) Create(req *atom.EngineCreateRequest) (a atom.Atom, err error) 
 	if err != nil {
 		return nil, opError("create", "", "", err)
 	}
-	c := creation{engine: e, table: t, request: r, given: r.Key != ""}
-	if !c.given {
+	c := creation{engine: e, table: t, request: r, given: r.Key != "" && !r.FreshKey}
+	if r.Key == "" {
 		r.Key = atom.NewKey()
 	}
 	c.decision = decide(t.config.Rules, &t.config.Default, r, c.health, false)
@@ -52,6 +52,7 @@ func (e *Engine) Explain(ctx context.Context, req *atom.EngineCreateRequest) (De
 	if err != nil {
 		return Decision{}, opError("explain", "", "", err)
 	}
+	r.Context = ctx
 	return decide(t.config.Rules, &t.config.Default, r, t.health, true), ctx.Err()
 }
 
@@ -261,8 +262,9 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 		return nil, err
 	}
 	once := has.Has(atom.CapLookup)
+	r.FreshKey = !c.given
 	if !once {
-		r.Key = "" // the engine would not know what to do with it
+		r.Key, r.FreshKey = "", false // the engine would not know what to do with it
 	}
 	bound, end := b.bound(ctx, i)
 	defer end()
@@ -282,7 +284,10 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 		return nil, b.endOf(ctx, err)
 	}
 	if once {
-		a, err = c.askAgain(ctx, b, &r)
+		r.FreshKey = false
+		a, err = askAgain(ctx, b, &r, func(ctx context.Context) (atom.Atom, error) {
+			return c.engine.lookupOne(ctx, b, r.Owner, r.Key)
+		})
 		if err == nil || !errdefs.IsUnavailable(err) && ctx.Err() == nil {
 			return a, err
 		}
@@ -292,8 +297,8 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 
 // askAgain sends a request again whose first sending may have made an atom. A
 // refusal does not tell whether it has, since a quota or a full disk is met
-// before the atom is: it counts when the backend says that there is none.
-func (c *creation) askAgain(ctx context.Context, b *backend, r *atom.EngineCreateRequest) (atom.Atom, error) {
+// before the atom is: it counts when find says that there is none.
+func askAgain(ctx context.Context, b *backend, r *atom.EngineCreateRequest, find func(context.Context) (atom.Atom, error)) (atom.Atom, error) {
 	i, err := b.instance(ctx)
 	if err != nil {
 		return nil, err
@@ -302,10 +307,10 @@ func (c *creation) askAgain(ctx context.Context, b *backend, r *atom.EngineCreat
 	if err == nil || errdefs.IsUnavailable(err) || ctx.Err() != nil {
 		return a, err
 	}
-	found, lerr := c.engine.lookupOne(ctx, b, r.Owner, r.Key)
+	found, ferr := find(ctx)
 	switch {
-	case lerr != nil:
-		return nil, atom.Errorf(errdefs.ErrUnavailable, "%v; whether it has the atom: %w", err, lerr)
+	case ferr != nil:
+		return nil, atom.Errorf(errdefs.ErrUnavailable, "%v; whether it has the atom: %w", err, ferr)
 	case found != nil && !errdefs.IsAlreadyExists(err):
 		return found, nil
 	}
@@ -321,10 +326,12 @@ func unsure(ctx context.Context, i *instance, err error) bool {
 }
 
 // unknown is err as an *atom.OutcomeUnknown, once.
-func (c *creation) unknown(err error) error {
+func (c *creation) unknown(err error) error { return outcomeUnknown(c.request.Key, err) }
+
+func outcomeUnknown(key string, err error) error {
 	var unknown *atom.OutcomeUnknown
 	if errors.As(err, &unknown) {
 		err = unknown.Err
 	}
-	return &atom.OutcomeUnknown{Key: c.request.Key, Err: err}
+	return &atom.OutcomeUnknown{Key: key, Err: err}
 }

@@ -30,6 +30,9 @@ type instance struct {
 	// patience is how long a probe may take.
 	patience time.Duration
 
+	// renew is how long what it can do is believed; 0 is for ever.
+	renew time.Duration
+
 	began  time.Time
 	probed atomic.Pointer[probe]
 	asking chan struct{} // holds one token: one probe at a time
@@ -89,7 +92,7 @@ func (i *instance) gone(ctx context.Context) bool {
 }
 
 // capabilities returns what the backend can do now. It asks once; the answer
-// holds for the instance's life. Its error is the prober's (Unavailable where
+// holds for the instance's life, or until renew. Its error is the prober's (Unavailable where
 // nothing answers) or ctx's.
 func (i *instance) capabilities(ctx context.Context) (atom.Capabilities, error) {
 	if p := i.known(); p != nil {
@@ -110,7 +113,7 @@ func (i *instance) capabilities(ctx context.Context) (atom.Capabilities, error) 
 // known is the last probe's result while it may be believed.
 func (i *instance) known() *probe {
 	p := i.probed.Load()
-	if p != nil && p.err != nil && time.Since(p.at) > probeErrorKept {
+	if p != nil && (p.err != nil && time.Since(p.at) > probeErrorKept || i.renew > 0 && time.Since(p.at) > i.renew) {
 		return nil
 	}
 	return p

@@ -25,7 +25,8 @@ type Options struct {
 	// as a plugin may stand at a breakpoint. Create, Stop, Wait, Logs and
 	// Delete take as long as they take and end with their context.
 	AskTimeout time.Duration
-	// DialOptions are further options of the connections to plugins.
+	// DialOptions are further options of the connections to plugins
+	// and daemons.
 	DialOptions []grpc.DialOption
 	// Observer, where set, is told what the router does.
 	Observer Observer

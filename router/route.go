@@ -197,6 +197,9 @@ func lost(ctx context.Context, i *instance, err error) bool {
 
 // can refuses what a backend cannot do.
 func can(ctx context.Context, b *backend, i *instance, needs ...atom.Capability) error {
+	if b.conf.Address != "" {
+		return nil // what holds is the other router's backend's
+	}
 	has, err := i.capabilities(ctx)
 	if err != nil {
 		return err

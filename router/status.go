@@ -12,6 +12,8 @@ type BackendStatus struct {
 	Name string
 	// Plugin is as in the config; "" for an engine inside this process.
 	Plugin string
+	// Address is as in the config; "" for a plugin.
+	Address string
 	// Version is the plugin's own word, once it was launched.
 	Version string
 	State   BackendState

@@ -75,6 +75,10 @@ type supervisor struct {
 	// startTimeout bounds start.
 	startTimeout time.Duration
 	pingEvery    time.Duration
+	// patience, where it is not 0, is of a daemon that is dialled and not
+	// launched: how long it may be away before the backend has failed. The
+	// breaker is for plugins.
+	patience time.Duration
 	// dirs are where start looks for the plugin.
 	dirs []string
 	// attached says that somebody else starts and ends the plugin, changed
@@ -107,6 +111,7 @@ type supervisor struct {
 	troubles int  // ends and failed launches in a row, for backoff
 	unready  int  // launches in a row that never got ready, for the breaker
 	lost     bool // the last trouble was the end of a plugin that had been ready
+	lostAt   time.Time
 	retryAt  time.Time
 }
 
@@ -144,6 +149,9 @@ func (s *supervisor) instance(ctx context.Context) (*instance, error) {
 		}
 		select {
 		case <-l.done:
+			if l.err != nil && s.expected() {
+				continue
+			}
 			return l.inst, l.err
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -177,6 +185,14 @@ func (s *supervisor) ask() (*launch, time.Duration, error) {
 	}
 	s.begin()
 	return s.launch, 0, nil
+}
+
+// expected reports whether what was lost may well be back soon, although an
+// attempt to reach it failed.
+func (s *supervisor) expected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost && s.patience > 0 && !s.closed
 }
 
 // closedChan is the done of a launch that was over before it was asked for.
@@ -233,22 +249,41 @@ func (s *supervisor) started(l *launch, inst *instance, err error) {
 		l.err = unavailable(err)
 		s.troubles++
 		s.unready++
-		s.lost = false
-		if !s.attached && (errdefs.IsInvalidArgument(l.err) || s.unready >= breakerAfter) {
-			s.retryAt = time.Now().Add(breakerOpen)
-			s.turn(Failed, l.err)
-		} else {
-			s.retryAt = time.Now().Add(s.backoff())
-			s.turn(BackingOff, l.err)
-		}
+		s.retry(l.err)
 	default:
 		l.inst = inst
-		s.unready = 0
+		s.unready, s.lostAt = 0, time.Time{}
 		s.current.Store(inst)
 		s.turn(Ready, nil)
 		if inst.done != nil {
 			s.wg.Go(func() { s.watch(inst) })
 		}
+	}
+}
+
+// retry notes when to try again after an attempt that failed, and whether the
+// backend has failed with it. Called with mu held.
+func (s *supervisor) retry(err error) {
+	if s.lostAt.IsZero() {
+		s.lostAt = time.Now()
+	}
+	away := time.Since(s.lostAt)
+	pause, failed := s.backoff(), s.unready >= breakerAfter && !s.attached
+	if s.patience > 0 {
+		pause, failed = min(pause, daemonPause), away >= s.patience
+	}
+	s.lost = s.lost && s.patience > 0 && away < restartWait
+	switch {
+	case errdefs.IsInvalidArgument(err) && !s.attached, failed && s.patience == 0:
+		s.lost = false
+		s.retryAt = time.Now().Add(breakerOpen)
+		s.turn(Failed, err)
+	case failed:
+		s.retryAt = time.Now().Add(pause)
+		s.turn(Failed, err)
+	default:
+		s.retryAt = time.Now().Add(pause)
+		s.turn(BackingOff, err)
 	}
 }
 
@@ -272,7 +307,7 @@ func (s *supervisor) watch(inst *instance) {
 		ctx, cancel := context.WithTimeout(s.life, pingTimeout)
 		err := inst.ping(ctx)
 		cancel()
-		if misses++; err == nil {
+		if misses++; err == nil || errors.Is(err, errNotServing) {
 			misses = 0
 		}
 		if misses == pingMisses && s.life.Err() == nil && !inst.dead() {
@@ -312,7 +347,7 @@ func (s *supervisor) bury(inst *instance, err error) {
 	}
 	s.retryAt = time.Now().Add(s.backoff())
 	s.troubles++
-	s.lost = true
+	s.lost, s.lostAt = true, time.Now()
 	if err == nil && inst.why != nil {
 		err = inst.why()
 	}

@@ -58,8 +58,14 @@ func newTable(config Config, o Options, old *table) (t *table, fresh []*backend,
 				if conf.Engine != nil {
 					return inProcess(conf.Engine), nil
 				}
+				if conf.Address != "" {
+					return dial(ctx, conf.endpoint(), o.DialOptions)
+				}
 				return l.start(ctx, conf, log)
 			})
+			if conf.Address != "" {
+				b.patience = daemonPatience
+			}
 			b.dirs, b.attached = config.PluginDirs, conf.Attach != ""
 			fresh = append(fresh, b)
 		}
@@ -89,6 +95,12 @@ func (t *table) served(conf Backend, l *launcher) *backend {
 	}
 	if conf.Attach != "" || was.conf.Attach != "" {
 		if conf.Attach == was.conf.Attach && sameSettings(conf.Settings, was.conf.Settings) {
+			return was
+		}
+		return nil
+	}
+	if conf.Address != "" || was.conf.Address != "" {
+		if conf.Address == was.conf.Address && reflect.DeepEqual(conf.TLS, was.conf.TLS) {
 			return was
 		}
 		return nil

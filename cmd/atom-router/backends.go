@@ -35,7 +35,7 @@ func (a *app) backendsCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
-			return a.withRouter(ctx, func(r *router.Engine) error {
+			return a.withFleet(ctx, func(r fleet) error {
 				all, err := r.ProbeBackends(ctx, args...)
 				if err != nil {
 					return err

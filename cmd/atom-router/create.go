@@ -2,8 +2,6 @@ package main
 
 import (
 	"github.com/spf13/cobra"
-
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) createCommand() *cobra.Command {
@@ -27,7 +25,7 @@ func (a *app) createCommand() *cobra.Command {
 		defer stop()
 		req.Context = ctx
 		display := a.progress(req, quiet)
-		return a.withRouter(ctx, func(r *router.Engine) error {
+		return a.withFleet(ctx, func(r fleet) error {
 			made, err := r.Create(req)
 			display.over()
 			if err != nil {

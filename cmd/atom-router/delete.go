@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) deleteCommand() *cobra.Command {
@@ -19,7 +18,7 @@ func (a *app) deleteCommand() *cobra.Command {
   atom-router rm --force docker:3f9a…`,
 		Args: some("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.forEach(cmd.Context(), args, func(ctx context.Context, r *router.Engine, id string) error {
+			return a.forEach(cmd.Context(), args, func(ctx context.Context, r fleet, id string) error {
 				return r.Delete(&atom.EngineDeleteRequest{ID: id, Force: force, Context: ctx})
 			})
 		},

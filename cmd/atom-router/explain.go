@@ -40,7 +40,7 @@ backend answers is not known.`,
 		if err != nil {
 			return err
 		}
-		return a.withRouter(cmd.Context(), func(r *router.Engine) error {
+		return a.withFleet(cmd.Context(), func(r fleet) error {
 			d, err := r.Explain(cmd.Context(), req)
 			if err != nil {
 				return err

@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) getCommand() *cobra.Command {
@@ -17,7 +16,7 @@ func (a *app) getCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
-			return a.withRouter(ctx, func(r *router.Engine) error {
+			return a.withFleet(ctx, func(r fleet) error {
 				one, err := r.Get(&atom.EngineGetRequest{ID: args[0], Context: ctx})
 				if err != nil {
 					return err

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) listCommand() *cobra.Command {
@@ -42,7 +41,7 @@ code is 1.`,
 			}
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
-			return a.withRouter(ctx, func(r *router.Engine) error {
+			return a.withFleet(ctx, func(r fleet) error {
 				atoms, err := r.ListBackends(&atom.EngineListRequest{Since: from, Before: to, Context: ctx}, backends...)
 				if err != nil && atoms == nil {
 					return err

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) logsCommand() *cobra.Command {
@@ -40,7 +39,7 @@ stderr where the backend tells them apart; with -f, all of it until it ends.`,
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
 			req.Context = ctx
-			return a.withRouter(ctx, func(r *router.Engine) error {
+			return a.withFleet(ctx, func(r fleet) error {
 				logs, err := r.Logs(req)
 				if err != nil {
 					return err

@@ -27,6 +27,8 @@ type app struct {
 	stdout, stderr io.Writer
 
 	configPath string
+	address    string
+	tls        router.ClientTLS
 	output     string
 	logLevel   string
 	// allowAttach lets backends be attached to plugins started by hand.
@@ -78,6 +80,7 @@ by their IDs.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configPath, "config", "c", "", "config `FILE` ($"+config.PathVariable+", ./atom-router.hcl, …; see help config)")
+	a.addressFlags(flags)
 	flags.StringVarP(&a.output, "output", "o", outputTable, "output `FORM`: table, json or id")
 	flags.StringVar(&a.logLevel, "log-level", "warn", "what of the router's and plugins' log goes to stderr, by `LEVEL`: trace, debug, info, warn, error or off")
 	flags.BoolVar(&a.allowAttach, "allow-attach", false, "let backends be attached to plugins that you debug (attach in their blocks)")
@@ -94,7 +97,7 @@ by their IDs.`,
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.getCommand(), a.listCommand(), a.logsCommand(), a.waitCommand(),
 		a.stopCommand(), a.deleteCommand(), a.explainCommand(), a.validateCommand(), a.backendsCommand(),
-		a.pluginCommand(), a.versionCommand(), a.completionCommand(), embeddedCommand(),
+		a.serveCommand(), a.reloadCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(), embeddedCommand(),
 	)
 	root.AddCommand(topics()...)
 	withoutFiles(root)
@@ -153,15 +156,7 @@ func (a *app) readAll(path string) (*config.File, config.Diagnostics) {
 	return file, diags
 }
 
-// withRouter calls do with a router for the config, and ends it afterwards.
-func (a *app) withRouter(ctx context.Context, do func(*router.Engine) error) error {
-	file, err := a.read()
-	if err != nil {
-		return err
-	}
-	return a.withRouterOf(ctx, file, do)
-}
-
+// withRouterOf calls do with a router for a config, and ends it afterwards.
 func (a *app) withRouterOf(ctx context.Context, file *config.File, do func(*router.Engine) error) error {
 	builtin, err := embedded()
 	if err != nil {

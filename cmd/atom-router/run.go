@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -37,7 +36,7 @@ its ID. The first Ctrl-C or SIGTERM stops the job with its grace.`,
 			return err
 		}
 		display := a.progress(req, quiet)
-		return a.withRouter(cmd.Context(), func(r *router.Engine) error {
+		return a.withFleet(cmd.Context(), func(r fleet) error {
 			j := &job{app: a, router: r, keep: keep, display: display}
 			return j.run(cmd.Context(), req, detach)
 		})
@@ -48,7 +47,7 @@ its ID. The first Ctrl-C or SIGTERM stops the job with its grace.`,
 // job is one `run`.
 type job struct {
 	app    *app
-	router *router.Engine
+	router fleet
 	keep   bool
 	// display is nil where no progress is wanted.
 	display *display

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) stopCommand() *cobra.Command {
@@ -29,7 +28,7 @@ stopped. They are kept: get, logs and wait work until they are deleted.`,
 			if timeout < 0 {
 				return usage(fmt.Errorf("--timeout %v is negative", timeout))
 			}
-			return a.forEach(cmd.Context(), args, func(ctx context.Context, r *router.Engine, id string) error {
+			return a.forEach(cmd.Context(), args, func(ctx context.Context, r fleet, id string) error {
 				return r.Stop(&atom.EngineStopRequest{ID: id, Force: force, Timeout: timeout, Context: ctx})
 			})
 		},
@@ -41,10 +40,10 @@ stopped. They are kept: get, logs and wait work until they are deleted.`,
 
 // forEach does something to all atoms at once, and prints the IDs of those
 // that it was done to, in the order given.
-func (a *app) forEach(ctx context.Context, ids []string, do func(context.Context, *router.Engine, string) error) error {
+func (a *app) forEach(ctx context.Context, ids []string, do func(context.Context, fleet, string) error) error {
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
-	return a.withRouter(ctx, func(r *router.Engine) error {
+	return a.withFleet(ctx, func(r fleet) error {
 		errs := make([]error, len(ids))
 		var calls sync.WaitGroup
 		for i, id := range ids {

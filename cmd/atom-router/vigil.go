@@ -49,7 +49,7 @@ func (v vigil) keep(ctx context.Context) error {
 }
 
 // answers asks a backend whether it does.
-func answers(ctx context.Context, r *router.Engine, backend string) error {
+func answers(ctx context.Context, r fleet, backend string) error {
 	all, err := r.ProbeBackends(ctx, backend)
 	switch {
 	case err != nil:

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 func (a *app) waitCommand() *cobra.Command {
@@ -24,7 +23,7 @@ one's ID and code in the order given, and exit with 0.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
-			return a.withRouter(ctx, func(r *router.Engine) error {
+			return a.withFleet(ctx, func(r fleet) error {
 				atoms, err := waitAll(ctx, r, args)
 				if ctx.Err() != nil {
 					return exit(codeInterrupt)
@@ -48,7 +47,7 @@ one's ID and code in the order given, and exit with 0.`,
 
 // waitAll waits for all at once. What could not be waited for is nil and in
 // the error.
-func waitAll(ctx context.Context, r *router.Engine, ids []string) ([]atom.Atom, error) {
+func waitAll(ctx context.Context, r fleet, ids []string) ([]atom.Atom, error) {
 	atoms, errs := make([]atom.Atom, len(ids)), make([]error, len(ids))
 	var waits sync.WaitGroup
 	for i, id := range ids {

@@ -52,7 +52,10 @@ func inverse[K, V comparable](m map[K]V) map[V]K {
 
 // textToWire makes what a backend says fit for the wire, which takes UTF-8
 // alone: one atom's odd message must not cost the whole list.
-func textToWire(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func textToWire(s string) string { return Text(s) }
+
+// Text is s as the wire takes it.
+func Text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func timeToWire(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
@@ -113,13 +116,13 @@ func AtomFromWire(w *pb.Atom, engine atom.Engine) atom.Atom {
 
 func CreateToWire(r *atom.EngineCreateRequest) *pb.CreateRequest {
 	return &pb.CreateRequest{
-		Owner: r.Owner, Key: r.Key, Name: r.Name, Image: r.Image, Command: r.Command, Rule: r.Rule, Spec: specToWire(r.Spec),
+		Owner: r.Owner, Key: r.Key, Name: r.Name, Image: r.Image, Command: r.Command, Rule: r.Rule, Spec: specToWire(r.Spec), FreshKey: r.FreshKey,
 	}
 }
 
 func CreateFromWire(w *pb.CreateRequest) *atom.EngineCreateRequest {
 	return &atom.EngineCreateRequest{
-		Owner: w.Owner, Key: w.Key, Name: w.Name, Image: w.Image, Command: w.Command, Rule: w.Rule, Spec: specFromWire(w.Spec),
+		Owner: w.Owner, Key: w.Key, Name: w.Name, Image: w.Image, Command: w.Command, Rule: w.Rule, Spec: specFromWire(w.Spec), FreshKey: w.FreshKey,
 	}
 }
 

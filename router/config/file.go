@@ -11,12 +11,12 @@ import (
 
 // file decodes the whole file. Blocks that are wrong stand in the result as
 // far as they were understood, so that others can refer to them.
-func (d *decoder) file(body *hclsyntax.Body) router.Config {
+func (d *decoder) file(body *hclsyntax.Body) (router.Config, Serve) {
 	var c router.Config
 	d.check(body, "a config", shape{
-		attributes: []string{"owner", "plugin_dir"},
-		blocks:     []string{"backend", "rule", "default"},
-		once:       []string{"default"},
+		attributes: []string{"owner", "plugin_dir", "drain_timeout", "audit_log"},
+		blocks:     []string{"backend", "rule", "default", "listen", "access", "metrics"},
+		once:       []string{"default", "metrics"},
 	})
 	if a := body.Attributes["owner"]; a != nil {
 		d.at("owner", a.Expr.Range())
@@ -55,8 +55,9 @@ func (d *decoder) file(body *hclsyntax.Body) router.Config {
 		}
 		d.in = ""
 	}
+	s := d.serve(body)
 	d.at("", d.source.start())
-	return c
+	return c, s
 }
 
 // path is one of the file's, which are relative to its directory.

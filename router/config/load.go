@@ -28,6 +28,8 @@ type File struct {
 	// Config is what the file says; where it has mistakes, no router is to
 	// be made of it.
 	Config router.Config
+	// Serve is what it says of the daemon.
+	Serve Serve
 
 	decoder *decoder
 }
@@ -57,7 +59,7 @@ func Parse(filename string, text []byte) (*File, Diagnostics) {
 	if body == nil {
 		return f, d.diags.sorted()
 	}
-	f.Config = d.file(body)
+	f.Config, f.Serve = d.file(body)
 	d.problems(f.Config.Check())
 	return f, d.diags.sorted()
 }

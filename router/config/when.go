@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/router"
 )
 
 // mountType and resourcesType are what mounts and resources are in a when.
@@ -26,13 +27,18 @@ func resourcesType() cty.Type {
 	return cty.Object(map[string]cty.Type{"cpu": cty.Number, "memory": cty.Number, "gpus": cty.Number})
 }
 
+// clientType is what client is in a when.
+func clientType() cty.Type {
+	return cty.Object(map[string]cty.Type{"name": cty.String, "owner": cty.String})
+}
+
 // variables are those of a when, with their types.
 func variables() map[string]cty.Type {
 	return map[string]cty.Type{
 		"name": cty.String, "image": cty.String, "user": cty.String, "workdir": cty.String,
 		"command": cty.List(cty.String), "entrypoint": cty.List(cty.String),
 		"env": cty.Map(cty.String), "labels": cty.Map(cty.String),
-		"mounts": cty.List(mountType()), "resources": resourcesType(),
+		"mounts": cty.List(mountType()), "resources": resourcesType(), "client": clientType(),
 	}
 }
 
@@ -97,7 +103,7 @@ func (c *condition) Eval(r *atom.EngineCreateRequest) (bool, error) {
 		if d.Subject != nil {
 			rng = *d.Subject
 		}
-		return false, fmt.Errorf("%s:%d:%d: %s: %s", rng.Filename, rng.Start.Line, rng.Start.Column, d.Summary, strings.TrimSuffix(d.Detail, "."))
+		return false, fmt.Errorf("%s:%d:%d: %s: %s", rng.Filename, rng.Start.Line, rng.Start.Column, d.Summary, withoutEnv(strings.TrimSuffix(d.Detail, "."), r.Spec.Env))
 	}
 	rng := c.expr.Range()
 	switch {
@@ -107,6 +113,17 @@ func (c *condition) Eval(r *atom.EngineCreateRequest) (bool, error) {
 		return false, fmt.Errorf("%s:%d:%d: the result is %s, not true or false", rng.Filename, rng.Start.Line, rng.Start.Column, typeName(v.Type()))
 	}
 	return v.True(), nil
+}
+
+// withoutEnv takes the values of env out of what an expression failed with: a
+// function quotes what it was given.
+func withoutEnv(text string, env map[string]string) string {
+	for name, value := range env {
+		if value != "" {
+			text = strings.ReplaceAll(text, value, "(value of "+name+")")
+		}
+	}
+	return text
 }
 
 func (c *condition) variable(name string, r *atom.EngineCreateRequest) cty.Value {
@@ -129,6 +146,12 @@ func (c *condition) variable(name string, r *atom.EngineCreateRequest) cty.Value
 		return keyed(r.Spec.Labels, c.keys["labels"])
 	case "mounts":
 		return mounts(r)
+	case "client":
+		c := router.ClientOf(atom.ContextOr(r.Context))
+		if c.Owner == "" {
+			c.Owner = r.Owner
+		}
+		return cty.ObjectVal(map[string]cty.Value{"name": text(c.Name), "owner": text(c.Owner)})
 	case "resources":
 		return cty.ObjectVal(map[string]cty.Value{
 			"cpu":    cty.NumberFloatVal(r.Spec.Resources.CPU),

@@ -1,10 +1,10 @@
 // Command protogen generates the Go code of the protocol: protoc's work
 // without protoc, so that a machine with nothing but Go can do it.
 //
-//	protogen -bin DIR -root DIR FILE.proto
+//	protogen -bin DIR -root DIR FILE.proto…
 //
 // DIR of -bin has protoc-gen-go and protoc-gen-go-grpc; the generated files
-// are written beside FILE, which is relative to -root.
+// are written beside each FILE, which is relative to -root.
 package main
 
 import (
@@ -33,9 +33,11 @@ func main() {
 		*out = *root
 	}
 	for _, plugin := range []string{"protoc-gen-go", "protoc-gen-go-grpc"} {
-		if err := generate(filepath.Join(*bin, plugin), *root, *out, flag.Arg(0)); err != nil {
-			fmt.Fprintln(os.Stderr, "protogen:", err)
-			os.Exit(1)
+		for _, file := range flag.Args() {
+			if err := generate(filepath.Join(*bin, plugin), *root, *out, file); err != nil {
+				fmt.Fprintln(os.Stderr, "protogen:", err)
+				os.Exit(1)
+			}
 		}
 	}
 }

@@ -5,7 +5,7 @@ rule "g" {
   backend = "gpu"
 }
 default { backend = "docker" }
-listen "unix" {
+listener "unix" {
   path = "/run/x.sock"
 }
 backends "x" {}

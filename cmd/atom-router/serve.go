@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/atom-router/atom-router/internal/daemon"
+	"github.com/atom-router/atom-router/router"
+	"github.com/atom-router/atom-router/router/config"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the config's router to others",
+		Long: `Serve the config's router to other programs of this machine, and over TLS to
+others, until Ctrl-C or SIGTERM. Then no new atoms are taken, Waits and Logs go
+on for drain_timeout, and atoms are left as they are; a second Ctrl-C does not
+wait. SIGHUP, or atom-router reload, reads the config again.`,
+		Example: `  atom-router serve -c /etc/atom-router/config.hcl
+  atom-router --address unix:///run/atom-router/engine.sock list`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.address != "" {
+				return usage(errors.New("--address is for those who ask a daemon; where this one listens the config's listen blocks say"))
+			}
+			if !cmd.Flags().Changed("log-level") {
+				a.logLevel = "info"
+			}
+			return a.serve(cmd.Context())
+		},
+	}
+}
+
+func (a *app) serve(ctx context.Context) error {
+	path, err := config.Find(a.configPath)
+	if err != nil {
+		return err
+	}
+	builtin, err := embedded()
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	log := hclog.New(&hclog.LoggerOptions{
+		Name: "atom-router", Level: hclog.LevelFromString(a.logLevel), Output: a.stderr, Color: hclog.ColorOff,
+	})
+	d, err := daemon.Start(ctx, daemon.Options{ConfigPath: path, Router: router.Options{Logger: log, Builtin: builtin}})
+	if err != nil {
+		return err
+	}
+	var failed error
+	for failed == nil {
+		select {
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				_, _ = d.Reload(ctx) // its log tells
+				continue
+			}
+			log.Info("told to end", "signal", s.String())
+		case failed = <-d.Failed():
+		}
+		break
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // ends with the program
+		for s := range signals {
+			if s != syscall.SIGHUP {
+				cancel()
+			}
+		}
+	}()
+	return errors.Join(failed, d.Stop(ctx))
+}
+
+func (a *app) reloadCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload",
+		Short: "Have a daemon read its config again",
+		Long: `Have the daemon read its config again and turn to it. Where that is wrong nothing
+changes, and all that is wrong is shown. Without --address it is the daemon of
+this machine whose socket the config names.`,
+		Example: `  atom-router reload
+  atom-router reload --address unix:///run/atom-router/engine.sock`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			e, ok := a.endpoint()
+			if !ok {
+				address, err := a.ownDaemon()
+				if err != nil {
+					return err
+				}
+				e = router.Endpoint{Address: address}
+			}
+			ctx, stop := untilInterrupted(cmd.Context())
+			defer stop()
+			return a.withRemote(ctx, e, func(r *router.Remote) error {
+				warnings, err := r.Reload(ctx)
+				for _, w := range warnings {
+					_, _ = a.stderr.Write([]byte(harmless(w) + "\n")) // nowhere left to say it
+				}
+				return err
+			})
+		},
+	}
+}
+
+// ownDaemon is where the daemon of the config's file listens.
+func (a *app) ownDaemon() (string, error) {
+	path, err := config.Find(a.configPath)
+	if err == nil {
+		// What is wrong in it is the daemon's to say.
+		file, _ := config.Read(path)
+		for _, l := range file.Serve.Listen {
+			if l.Path != "" {
+				return l.String(), nil
+			}
+		}
+	}
+	socket, err := daemon.DefaultSocket()
+	if err != nil {
+		return "", usage(errors.New("which daemon? name it by --address"))
+	}
+	return "unix://" + socket, nil
+}
