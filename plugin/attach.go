@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 )
 
 // Attachment is a connection to a plugin that somebody else started, with
@@ -59,7 +60,7 @@ func Attach(ctx context.Context, socket string, options ...grpc.DialOption) (*At
 	last := &lastConn{Conn: raw, gone: a.gone}
 	a.conn, err = grpc.NewClient("passthrough:///"+filepath.Base(socket), append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(callOptions()...),
+		grpc.WithDefaultCallOptions(wire.CallOptions()...),
 		grpc.WithIdleTimeout(0),
 		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(4 * streamWindow),
 		grpc.WithContextDialer(last.dial),
