@@ -107,6 +107,7 @@ func saysWhatIsWrong(t *testing.T, binary string) {
 		}
 	}
 	field(p.Configure(t.Context(), []byte(`{"dri": "/"}`)), "dri")
+	field(p.Configure(t.Context(), []byte(`{"dir": 7}`)), "dir")
 	if err := p.Configure(t.Context(), []byte(`{"dir": "/tmp"}`)); err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ import host_pb2
 COOKIE = "ATOM_ROUTER_PLUGIN"
 PROTOCOL = "1"
 MAX_MESSAGE = 64 << 20
+TYPES = {'"string"': str, '"bool"': bool, '"number"': (int, float)}  # of settings
 CLOSE_SECONDS = 0.7  # for an engine to end what it runs
 
 log = logging.getLogger("plugin")
@@ -200,9 +201,12 @@ class Plugin:
             raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "the plugin is configured already")
         os.environ.update(request.environment)
         config = json.loads(request.config or b"{}")
-        known = {attribute.name for attribute in self.describe.schema.attributes}
-        for name in config.keys() - known:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "there is no such setting", field=name)
+        known = {attribute.name: attribute.type for attribute in self.describe.schema.attributes}
+        for name, value in config.items():
+            if name not in known:
+                raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "there is no such setting", field=name)
+            if not isinstance(value, TYPES[known[name]]):
+                raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"must be a {json.loads(known[name])}", field=name)
         self.engine = self.make(config)
         return pb.ConfigureResponse()
 

@@ -46,7 +46,7 @@ class Engine:
 
     def find(self, request):
         job = self.by_id.get(request.id)
-        if job is None or job.request.owner != request.owner:
+        if job is None or job.owner != owner_of(request):
             raise Refused(StatusCode.NOT_FOUND, f"no atom {request.id!r}")
         return job
 
@@ -55,7 +55,7 @@ class Engine:
 
     async def create(self, request):
         refuse_what_we_lack(request)
-        key = (request.owner, request.key or secrets.token_hex())
+        key = (owner_of(request), request.key or secrets.token_hex())
         if job := self.by_key.get(key):
             if same(job.request) != same(request):
                 raise Refused(StatusCode.ALREADY_EXISTS, f"key {request.key!r} belongs to atom {job.id}, which was made by another request")
@@ -71,7 +71,7 @@ class Engine:
         return pb.CreateResponse(atom=job.atom())
 
     async def lookup(self, request):
-        job = self.by_key.get((request.owner, request.key))
+        job = self.by_key.get((owner_of(request), request.key))
         if job is None:
             raise Refused(StatusCode.NOT_FOUND, f"no atom under key {request.key!r}")
         return pb.LookupResponse(atom=job.atom())
@@ -83,7 +83,7 @@ class Engine:
         since = nanoseconds(request.since) if request.HasField("since") else 0
         before = nanoseconds(request.before) if request.HasField("before") else math.inf
         # by_id is in the order of creation.
-        atoms = [job.atom() for job in self.by_id.values() if job.request.owner == request.owner and since <= job.created < before]
+        atoms = [job.atom() for job in self.by_id.values() if job.owner == owner_of(request) and since <= job.created < before]
         for at in range(0, len(atoms), 256):
             yield pb.ListResponse(atoms=atoms[at:at + 256])
 
@@ -157,6 +157,7 @@ class Job:
 
     def __init__(self, request, created, directory):
         self.request = request
+        self.owner = owner_of(request)
         self.id = "child-" + secrets.token_hex(12)
         self.created = created
         self.stopped = 0
@@ -229,6 +230,10 @@ class Job:
             atom.state, atom.result = pb.STATE_STOPPED, result(atom.exit_code)
             atom.stopped_at.CopyFrom(timestamp(self.stopped))
         return atom
+
+
+def owner_of(request):
+    return request.owner or "default"
 
 
 def result(code):
