@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/atom/atomtest/memengine"
 	"github.com/atom-router/atom-router/atom/container"
 	"github.com/atom-router/atom-router/router"
 )
@@ -58,10 +62,16 @@ func ExampleEngine_Explain() {
 }
 
 // A scheduler runs a job and shows its output. The Key makes it one job, also
-// where this program dies and asks again.
+// where this program dies and asks again. The backend here is an engine in this
+// process; one of a fleet names a plugin.
 func Example() {
 	ctx := context.Background()
-	engine, err := router.New(ctx, fleet(), router.Options{})
+	local := memengine.New()
+	defer local.Close()
+	engine, err := router.New(ctx, router.Config{
+		Backends: []router.Backend{{Name: "local", Engine: local}},
+		Default:  router.Rule{Tiers: []router.Tier{{Targets: []router.Target{{Backend: "local", Weight: 1}}}}},
+	}, router.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,7 +79,7 @@ func Example() {
 
 	a, err := engine.Create(&atom.EngineCreateRequest{
 		Context: ctx, Key: "nightly-2026-01-02",
-		Image: "alpine", Command: []string{"echo", "hello"},
+		Image: memengine.Image, Command: []string{"print", "hello"},
 		Spec: container.Spec{Env: map[string]string{"TZ": "UTC"}},
 	})
 	if err != nil {
@@ -86,5 +96,24 @@ func Example() {
 	if a, err = engine.Wait(&atom.EngineWaitRequest{Context: ctx, ID: a.ID()}); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(a.ID(), a.Result())
+	backend, _, _ := strings.Cut(a.ID(), ":")
+	fmt.Println(backend, a.Result())
+	// Output:
+	// hello
+	// local success
+}
+
+// What a router cannot do says which operation, backend and atom it was about,
+// and why.
+func ExampleEngine_Get() {
+	ctx := context.Background()
+	engine, err := router.New(ctx, fleet(), router.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	_, err = engine.Get(&atom.EngineGetRequest{Context: ctx, ID: "lokal:1"})
+	fmt.Println(err, errdefs.IsNotFound(err))
+	// Output:
+	// get lokal:1: there is no backend "lokal"; did you mean "local"? true
 }
