@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/router"
 	"github.com/atom-router/atom-router/router/config"
@@ -31,7 +34,8 @@ func (a *app) describeCommand() *cobra.Command {
 		Long:  "Launch a plugin, given by its name in configs or by the path of its binary, and show what it tells of itself.",
 		Example: `  atom-router plugin describe docker
   atom-router plugin describe ./bin/atom-plugin-docker -o json`,
-		Args: exactly(1, "NAME-OR-PATH"),
+		Args:        exactly(1, "NAME-OR-PATH"),
+		Annotations: map[string]string{formsKey: "table, json"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			command, err := a.findPlugin(args[0])
 			if err != nil {
@@ -44,9 +48,6 @@ func (a *app) describeCommand() *cobra.Command {
 				return err
 			}
 			defer p.Close()
-			if a.output == outputJSON {
-				return a.printJSON(p.Description())
-			}
 			return a.printDescription(p.Description())
 		},
 	}
@@ -74,19 +75,33 @@ func (a *app) findPlugin(nameOrPath string) ([]string, error) {
 	return router.FindPlugin(nameOrPath, dirs, builtin)
 }
 
+// printDescription prints what a plugin tells of itself; its JSON is a stable
+// contract, documented in docs/command-line.md.
 func (a *app) printDescription(d plugin.Description) error {
-	fmt.Fprintf(a.stdout, "%s %s, protocol %s\n", d.Name, d.Version, d.Protocol)
-	if len(d.Capabilities) > 0 {
-		names := make([]string, len(d.Capabilities))
-		for i, c := range d.Capabilities {
-			names[i] = string(c)
-		}
-		fmt.Fprintf(a.stdout, "Can do at most: %s\n", strings.Join(names, ", "))
+	if a.output == outputJSON {
+		// None is an empty list.
+		d.Capabilities, d.Env = append(atom.Capabilities{}, d.Capabilities...), append([]string{}, d.Env...)
+		return a.printJSON(d)
 	}
+	names := make([]string, len(d.Capabilities))
+	for i, c := range d.Capabilities {
+		names[i] = string(c)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s, protocol %s\n", d.Name, cmp.Or(d.Version, "of no version"), d.Protocol)
+	fmt.Fprintf(&b, "Can do at most: %s\n", cmp.Or(strings.Join(names, ", "), "what every engine does"))
 	if len(d.Env) > 0 {
-		fmt.Fprintf(a.stdout, "Takes from the environment: %s\n", strings.Join(d.Env, ", "))
+		fmt.Fprintf(&b, "Takes from the environment: %s\n", strings.Join(d.Env, ", "))
 	}
-	fmt.Fprintln(a.stdout, "\nSettings:")
+	settings := len(d.Schema.Attributes)+len(d.Schema.Blocks) > 0
+	if settings {
+		b.WriteString("\nSettings:\n")
+	} else {
+		b.WriteString("\nIt has no settings.\n")
+	}
+	if _, err := io.WriteString(a.stdout, harmless(b.String())); err != nil || !settings {
+		return err
+	}
 	return a.table("NAME\tTYPE\tDEFAULT\tWHAT", func(w io.Writer) { printSchema(w, "", d.Schema) })
 }
 
@@ -111,12 +126,16 @@ func printSchema(w io.Writer, prefix string, s plugin.Schema) {
 		if b.Repeated {
 			kind = "blocks"
 		}
-		row(w, name+" {}", kind, "", b.Doc)
+		def := ""
+		if b.Required {
+			def = "required"
+		}
+		row(w, name+" {}", kind, def, b.Doc)
 		printSchema(w, prefix+b.Type+".", b.Schema)
 	}
 }
 
-// typeText is a cty type as people write it: list(string).
+// typeText is a cty type as people write it: list(string), object({n=number}).
 func typeText(raw json.RawMessage) string {
 	var name string
 	if json.Unmarshal(raw, &name) == nil {
@@ -125,6 +144,14 @@ func typeText(raw json.RawMessage) string {
 	var pair [2]json.RawMessage
 	if json.Unmarshal(raw, &pair) != nil {
 		return string(raw)
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(pair[1], &object) == nil {
+		fields := make([]string, 0, len(object))
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			fields = append(fields, name+"="+typeText(object[name]))
+		}
+		return fmt.Sprintf("%s({%s})", typeText(pair[0]), strings.Join(fields, ", "))
 	}
 	return fmt.Sprintf("%s(%s)", typeText(pair[0]), typeText(pair[1]))
 }
