@@ -46,6 +46,10 @@ const (
 	// CapLookup: the engine is a Lookuper, and Create under a Key is exactly
 	// once.
 	CapLookup Capability = "lookup"
+	// CapDurable: atoms outlive the process of the engine that made them, and
+	// all engines with one config see the same ones. Without it a plugin that
+	// dies takes its atoms along.
+	CapDurable Capability = "durable"
 )
 
 // Capabilities is a set of capabilities. Its order means nothing.

@@ -41,6 +41,7 @@ An engine that runs images needs the probe image, see plugin probe --help.`,
 	flags.StringVar(&pattern, "run", "", "check the promises whose names match the regular expression `PATTERN`; a space may be written as _")
 	flags.StringVar(&o.Image, "image", "", "`IMAGE` of the probe as the engine knows it")
 	flags.StringVar(&o.Program, "probe", "", "`PATH` of the probe program where atoms run, if it is not /probe or here")
+	flags.StringVar(&o.Volume, "volume", "atomtest", "`NAME` of the volume that is mounted, and left behind; where volumes do not come by their use it must be there")
 	flags.StringVar(&o.Scratch, "scratch", "", "`DIR` that is the same here and where atoms run, for mounts (default that of temporary files)")
 	flags.IntVarP(&o.Parallel, "parallel", "p", 8, "check so many promises at the same time")
 	flags.StringVarP(&a.output, "output", "o", outputTable, "output `FORM`: table, json or junit")

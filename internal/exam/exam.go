@@ -38,6 +38,8 @@ type Options struct {
 	// of the image, and for engines without images this program itself, which
 	// must call atomtest.RunProbe first in its main.
 	Program string
+	// Volume is the volume that is mounted; "" is "atomtest".
+	Volume string
 	// Scratch is a directory that exists under the same path here and where
 	// atoms run; "" is that of temporary files.
 	Scratch string
@@ -126,7 +128,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	}
 	report = &Report{Plugin: p.Description(), Capabilities: caps}
 	env := &atomtest.Env{
-		Engine: p.Engine(), Capabilities: caps, Image: o.Image, Program: o.Program,
+		Engine: p.Engine(), Capabilities: caps, Image: o.Image, Program: o.Program, Volume: o.Volume,
 		Owner: fmt.Sprintf("exam-%08x", rand.Uint32()),
 	}
 	dir, err := furnish(env, o)

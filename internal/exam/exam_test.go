@@ -44,16 +44,16 @@ func TestMain(m *testing.M) {
 }
 
 func capabilities() atom.Capabilities {
-	return atom.Capabilities{atom.CapDelete, atom.CapLogStreams, atom.CapExactBytes}
+	return atom.Capabilities{atom.CapDelete, atom.CapLogStreams, atom.CapExactBytes, atom.CapLookup}
 }
 
 func serve(of func(*memengine.Engine) atom.Engine) {
 	plugin.Serve(plugin.Plugin[struct{}]{
-		Name: "fixture", Version: "1", Capabilities: append(capabilities(), atom.CapLookup),
+		Name: "fixture", Version: "1", Capabilities: append(capabilities(), atom.CapDurable),
 		New: func(context.Context, struct{}, hclog.Logger) (atom.Engine, error) {
 			caps := capabilities()
 			if os.Args[1] == "as-wrong" {
-				caps = append(caps, atom.CapLookup) // and forgets its atoms when it ends
+				caps = append(caps, atom.CapDurable) // and forgets its atoms when it ends
 			}
 			return of(memengine.New(caps...)), nil
 		},
@@ -151,7 +151,7 @@ func TestRight(t *testing.T) {
 	if told != len(r.Results) || r.Count(NotClaimed) == 0 || r.Count(Pass) < 100 {
 		t.Errorf("of %d results %d were told, %d pass and %d are not claimed", len(r.Results), told, r.Count(Pass), r.Count(NotClaimed))
 	}
-	if r.Capabilities.Has(atom.CapLookup) || r.Plugin.Name != "fixture" || r.Left != nil {
+	if r.Capabilities.Has(atom.CapDurable) || r.Plugin.Name != "fixture" || r.Left != nil {
 		t.Errorf("%+v", r)
 	}
 }

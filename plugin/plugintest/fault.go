@@ -55,9 +55,9 @@ func (c Candidate) faultPromises() []atomtest.Promise {
 			}
 			return nil
 		})},
-		{Name: "an atom outlives a plugin that is killed, and the next one finds it", Needs: durable(), Check: c.checkOutlives},
-		{Name: "a create that a kill cut short makes one atom when it is asked again", Needs: durable(), Check: c.checkCutShort},
-		{Name: "two plugins of one backend see the same atoms", Needs: durable(), Check: c.with(func(ctx context.Context, _ *process, e *atomtest.Env) error {
+		{Name: "an atom outlives a plugin that is killed, and the next one finds it", Needs: []atom.Capability{atom.CapDurable}, Check: c.checkOutlives},
+		{Name: "a create that a kill cut short makes one atom when it is asked again", Needs: []atom.Capability{atom.CapLookup}, Check: c.checkCutShort},
+		{Name: "two plugins of one backend see the same atoms", Needs: []atom.Capability{atom.CapDurable}, Check: c.with(func(ctx context.Context, _ *process, e *atomtest.Env) error {
 			other, err := c.begin(ctx)
 			if err != nil {
 				return err

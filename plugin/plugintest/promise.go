@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/atomtest"
 )
 
@@ -28,10 +27,6 @@ func Promises(c Candidate) []atomtest.Promise {
 		c.handshakePromises(), c.configPromises(), c.callPromises(), c.faultPromises(), c.endPromises(),
 	)
 }
-
-// durable is what an engine claims that finds again what others made: atoms
-// are kept outside its process.
-func durable() []atom.Capability { return []atom.Capability{atom.CapLookup} }
 
 // check is a promise's check with a configured process and an Env whose
 // engine that is.

@@ -128,9 +128,9 @@ func (b *byHand) signals() {
 }
 
 func (b *byHand) capabilities() atom.Capabilities {
-	caps := atom.Capabilities{atom.CapDelete, atom.CapLogStreams}
+	caps := atom.Capabilities{atom.CapDelete, atom.CapLogStreams, atom.CapLookup}
 	if b.wrong["atoms in memory"] {
-		caps = append(caps, atom.CapLookup)
+		caps = append(caps, atom.CapDurable)
 	}
 	return caps
 }

@@ -121,7 +121,7 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 func baseCapabilities() atom.Capabilities {
 	return atom.Capabilities{
 		atom.CapImages, atom.CapMountBind, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser, atom.CapUserNames,
-		atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
+		atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup, atom.CapDurable,
 	}
 }
 

@@ -103,7 +103,7 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 func baseCapabilities() atom.Capabilities {
 	return atom.Capabilities{
 		atom.CapImages, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser,
-		atom.CapCPU, atom.CapMemory, atom.CapGPUs, atom.CapDelete, atom.CapLookup,
+		atom.CapCPU, atom.CapMemory, atom.CapGPUs, atom.CapDelete, atom.CapLookup, atom.CapDurable,
 	}
 }
 

@@ -43,7 +43,7 @@ const maxCreating = 16
 func capabilities() atom.Capabilities {
 	return atom.Capabilities{
 		atom.CapExactBytes, atom.CapLogStreams, atom.CapLogsAfterKill,
-		atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
+		atom.CapStopEscalation, atom.CapDelete, atom.CapLookup, atom.CapDurable,
 	}
 }
 
