@@ -14,15 +14,17 @@ import (
 func (a *app) listCommand() *cobra.Command {
 	var since, before string
 	var states, backends, labels []string
+	var watched bool
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls", "ps"},
 		Short:   "List atoms, stopped ones too",
 		Long: `List the atoms of all backends, stopped ones too, oldest first. Where a backend
 does not answer, the others' atoms are listed, the error names it, and the exit
-code is 1.`,
+code is 1. With --watch, those that change are listed again, until Ctrl-C.`,
 		Example: `  atom-router list
   atom-router list --since 1h --state running --label team=ml
+  atom-router list --watch -o json --label team=ml
   atom-router list -o id --state stopped --before 24h | xargs -r atom-router delete`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,7 +44,13 @@ code is 1.`,
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
 			return a.withFleet(ctx, func(r fleet) error {
-				atoms, err := r.ListBackends(&atom.EngineListRequest{Since: from, Before: to, Context: ctx}, backends...)
+				list := func() ([]atom.Atom, error) {
+					return r.ListBackends(&atom.EngineListRequest{Since: from, Before: to, Context: ctx}, backends...)
+				}
+				if watched {
+					return a.watchAtoms(ctx, list, keep)
+				}
+				atoms, err := list()
 				if err != nil && atoms == nil {
 					return err
 				}
@@ -53,6 +61,7 @@ code is 1.`,
 			})
 		},
 	}
+	addWatch(cmd, &watched)
 	f := cmd.Flags()
 	f.StringVar(&since, "since", "", "created at or after this `TIME` (RFC 3339), or so long ago (10m)")
 	f.StringVar(&before, "before", "", "created before this `TIME`")

@@ -115,16 +115,21 @@ func (a *app) printAtoms(atoms []atom.Atom) error {
 }
 
 func (a *app) printTable(atoms []atom.Atom) error {
-	return a.table("ID\tNAME\tIMAGE\tSTATE\tRESULT\tEXIT\tCREATED\tRULE", func(w io.Writer) {
+	return a.table(atomHeading, func(w io.Writer) {
 		for _, one := range atoms {
-			info := atom.InfoOf(one)
-			code := "-"
-			if info.ExitCode != nil {
-				code = fmt.Sprint(*info.ExitCode)
-			}
-			row(w, info.ID, info.Name, info.Image, string(info.State), resultText(info), code, ago(info.CreatedAt), info.Rule)
+			row(w, atomRow(atom.InfoOf(one))...)
 		}
 	})
+}
+
+const atomHeading = "ID\tNAME\tIMAGE\tSTATE\tRESULT\tEXIT\tCREATED\tRULE"
+
+func atomRow(info atom.Info) []string {
+	code := ""
+	if info.ExitCode != nil {
+		code = fmt.Sprint(*info.ExitCode)
+	}
+	return []string{info.ID, info.Name, info.Image, string(info.State), resultText(info), code, ago(info.CreatedAt), info.Rule}
 }
 
 // resultText is empty for an atom that has none yet.
@@ -146,13 +151,18 @@ func (a *app) table(heading string, rows func(io.Writer)) error {
 // row prints one row. What came from elsewhere cannot break the table, nor
 // play with the terminal.
 func row(w io.Writer, cells ...string) {
+	safe(cells)
+	fmt.Fprintln(w, strings.Join(cells, "\t"))
+}
+
+// safe makes a row's cells fit for a table.
+func safe(cells []string) {
 	for i, c := range cells {
 		cells[i] = printable(c)
 		if cells[i] == "" {
 			cells[i] = "-"
 		}
 	}
-	fmt.Fprintln(w, strings.Join(cells, "\t"))
 }
 
 func printable(s string) string {
