@@ -65,7 +65,9 @@ func TestWatchAtoms(t *testing.T) {
 	}
 	all := func(atom.Atom) bool { return true }
 	watch := func(keep func(atom.Atom) bool) func(*app, context.Context, func() ([]atom.Atom, error)) error {
-		return func(a *app, ctx context.Context, list func() ([]atom.Atom, error)) error { return a.watchAtoms(ctx, list, keep) }
+		return func(a *app, ctx context.Context, list func() ([]atom.Atom, error)) error {
+			return a.watchAtoms(ctx, list, keep)
+		}
 	}
 	stdout, stderr, err := looked(t, outputTable, looks, watch(all))
 	if code := codeOf(nil, err); code != codeInterrupt {
@@ -123,7 +125,9 @@ func TestWatchBackends(t *testing.T) {
 	}
 	away := atom.Errorf(errdefs.ErrUnavailable, "no router there")
 	looks := []func() ([]router.BackendStatus, error){all(nil, ready), all(nil, down), all(nil, down), all(away), all(away), all(nil, ready), all(nil)}
-	watch := func(a *app, ctx context.Context, probe func() ([]router.BackendStatus, error)) error { return a.watchBackends(ctx, probe) }
+	watch := func(a *app, ctx context.Context, probe func() ([]router.BackendStatus, error)) error {
+		return a.watchBackends(ctx, probe)
+	}
 	stdout, stderr, err := looked(t, outputTable, looks, watch)
 	if code := codeOf(nil, err); code != codeInterrupt {
 		t.Errorf("it ended with %v, code %d", err, code)
