@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/plain"
 )
 
 const (
@@ -165,24 +166,11 @@ func safe(cells []string) {
 	}
 }
 
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return plain.Line(s) }
 
 // harmless is text for the terminal that came from elsewhere and may have
 // several lines.
-func harmless(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		lines[i] = printable(line)
-	}
-	return strings.Join(lines, "\n")
-}
+func harmless(s string) string { return plain.Text(s) }
 
 // ago is how long ago something was, in its largest unit.
 func ago(t time.Time) string {
