@@ -92,7 +92,8 @@ func (a *app) tellAway(c watch.AtomChanges) {
 	}
 	for _, name := range c.Back {
 		if name == "" {
-			name = "the router"
+			fmt.Fprintln(a.stderr, "all answer again")
+			continue
 		}
 		fmt.Fprintf(a.stderr, "%s answers again\n", name)
 	}
