@@ -84,7 +84,7 @@ func (a *app) withRemote(ctx context.Context, e router.Endpoint, do func(*router
 	if err := e.Check(); err != nil {
 		return usage(addressError(err))
 	}
-	r, err := router.Dial(ctx, e, router.Options{Logger: a.logger()})
+	r, err := router.Dial(ctx, e, router.Options{Logger: a.logger(), DialOptions: a.tracer.DialOptions()})
 	if err != nil {
 		return err
 	}

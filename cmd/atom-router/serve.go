@@ -53,7 +53,9 @@ func (a *app) serve(ctx context.Context) error {
 	log := hclog.New(&hclog.LoggerOptions{
 		Name: "atom-router", Level: hclog.LevelFromString(a.logLevel), Output: a.stderr, Color: hclog.ColorOff,
 	})
-	d, err := daemon.Start(ctx, daemon.Options{ConfigPath: path, Router: router.Options{Logger: log, Builtin: builtin}})
+	d, err := daemon.Start(ctx, daemon.Options{
+		ConfigPath: path, Version: ownSource().version, Tracer: a.tracer, Router: router.Options{Logger: log, Builtin: builtin},
+	})
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/atom-router/atom-router/internal/testenv"
@@ -190,6 +192,41 @@ func TestTraces(t *testing.T) {
 	}
 	if strings.Contains(r.text(), `"code":2`) {
 		t.Errorf("a span has failed: %s", r.text())
+	}
+	if strings.Contains(r.text(), secret) {
+		t.Errorf("the value of an env variable was sent: %s", r.text())
+	}
+}
+
+// A call through the daemon is one trace: its client's, the daemon's and the
+// plugin's part.
+func TestTracesThroughTheDaemon(t *testing.T) {
+	r := startReceiver(t)
+	s := newScene(t, "", processConfig+`
+listen "unix" { path = "engine.sock" }
+`)
+	serve := s.command("serve")
+	serve.Env = append(serve.Env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+r.http, "OTEL_SERVICE_NAME=daemon")
+	d := startChild(t, serve)
+	d.until(d.err, "listening")
+	cmd := s.command("run", "--address", "unix://"+filepath.Join(s.work, "engine.sock"), "-e", "SECRET="+secret, "x", "--", "/bin/true")
+	cmd.Env = append(cmd.Env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+r.http, "OTEL_SERVICE_NAME=client")
+	c := startChild(t, cmd)
+	if code := c.wait(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, c.err.all.String())
+	}
+	d.signal(syscall.SIGTERM)
+	if code := d.wait(); code != 0 {
+		t.Errorf("serve: exit code %d: %s", code, d.err.all.String())
+	}
+	trace := r.waitFor(t, "client atom-router run")
+	for _, op := range []string{"CreateWithProgress", "Logs", "Wait", "Delete"} {
+		call := " atomrouter.engine.v1.Engine/" + op
+		got := r.waitFor(t, "client atom-router run > client"+call+" > daemon"+call+
+			" > daemon router "+strings.ToLower(strings.TrimSuffix(op, "WithProgress"))+" > daemon"+call+" > atom-plugin-process"+call)
+		if got != trace {
+			t.Errorf("%s is of trace %s and not %s", op, got, trace)
+		}
 	}
 	if strings.Contains(r.text(), secret) {
 		t.Errorf("the value of an env variable was sent: %s", r.text())

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/health"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/tracing"
 	"github.com/atom-router/atom-router/router"
 	"github.com/atom-router/atom-router/router/config"
 )
@@ -31,6 +32,10 @@ type Options struct {
 	ConfigPath string
 	// Router is for the router; its Logger is the daemon's, too.
 	Router router.Options
+	// Version is this program's, for the metrics.
+	Version string
+	// Tracer makes the daemon's part of traces; nil makes none.
+	Tracer *tracing.Tracer
 }
 
 // Daemon serves a router. Its methods may be called from any number of
@@ -42,6 +47,7 @@ type Daemon struct {
 	gate    *gate
 	health  *health.Server
 	servers []*server
+	metrics *metrics // nil where the config asks for none
 	serving sync.WaitGroup
 	failed  chan error
 	life    context.Context
@@ -66,7 +72,7 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 	d = &Daemon{options: o, log: o.Router.Logger, serve: file.Serve, health: health.NewServer(), failed: make(chan error, 1)}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.warn(diags)
-	if d.engine, err = router.New(ctx, file.Config, o.Router); err != nil {
+	if d.engine, err = router.New(ctx, file.Config, d.observed(o.Router)); err != nil {
 		return nil, err
 	}
 	d.gate = &gate{engine: d.engine, reload: d.Reload, log: d.log}
@@ -82,6 +88,9 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, fmt.Errorf("the audit log: %w", err)
 	}
 	d.gate.auditing.Store(written)
+	if err := d.openMetrics(file); err != nil {
+		return d, err
+	}
 	listen := d.serve.Listen
 	if len(listen) == 0 {
 		path, err := DefaultSocket()
@@ -91,7 +100,7 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 		listen = []config.Listen{{Path: path}}
 	}
 	for _, l := range listen {
-		s, err := open(l, d.gate, d.health, d.log)
+		s, err := open(l, d.gate, d.health, d.log, o.Tracer.ServerOptions()...)
 		if err != nil {
 			return d, err
 		}
@@ -119,6 +128,7 @@ func (d *Daemon) abandon() {
 		s.grpc.Stop()
 		_ = s.listener.Close()
 	}
+	d.metrics.close()
 	d.serving.Wait()
 	_ = d.engine.Close()
 	_ = d.gate.auditing.Load().close()
@@ -188,6 +198,7 @@ func (d *Daemon) Reload(ctx context.Context) (warnings []string, err error) {
 	}
 	d.serve = file.Serve
 	d.gate.access.Store(&file.Serve.Access)
+	d.metrics.count(file)
 	old := d.gate.auditing.Swap(written)
 	if err := old.close(); err != nil {
 		d.log.Warn("closing the audit log", "error", err)
@@ -221,6 +232,7 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		stopping.Go(func() { s.stop(flushTime) })
 	}
 	stopping.Wait()
+	d.metrics.close()
 	d.serving.Wait()
 	return errors.Join(err, d.gate.auditing.Load().close())
 }

@@ -49,7 +49,7 @@ type server struct {
 }
 
 // open listens as l says.
-func open(l config.Listen, g *gate, health grpc_health_v1.HealthServer, log hclog.Logger) (*server, error) {
+func open(l config.Listen, g *gate, health grpc_health_v1.HealthServer, log hclog.Logger, further ...grpc.ServerOption) (*server, error) {
 	var creds credentials.TransportCredentials = userCredentials{}
 	var listener net.Listener
 	var err error
@@ -68,19 +68,19 @@ func open(l config.Listen, g *gate, health grpc_health_v1.HealthServer, log hclo
 	if err != nil {
 		return nil, err
 	}
-	return serverOf(l, listener, creds, g, health, log), nil
+	return serverOf(l, listener, creds, g, health, log, further...), nil
 }
 
-func serverOf(l config.Listen, listener net.Listener, creds credentials.TransportCredentials, g *gate, health grpc_health_v1.HealthServer, log hclog.Logger) *server {
-	s := grpc.NewServer(
+func serverOf(l config.Listen, listener net.Listener, creds credentials.TransportCredentials, g *gate, health grpc_health_v1.HealthServer, log hclog.Logger, further ...grpc.ServerOption) *server {
+	s := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.Creds(creds), grpc.InTapHandle(g.tap),
 		grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(4*streamWindow),
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(4 * streamWindow),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-	)
+	}, further...)...)
 	plugin.RegisterEngine(s, g)
 	router.RegisterControl(s, g)
 	grpc_health_v1.RegisterHealthServer(s, health)

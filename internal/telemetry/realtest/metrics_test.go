@@ -1,10 +1,10 @@
-package telemetry
+package realtest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,19 +12,26 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/container"
-	"github.com/atom-router/atom-router/internal/tracing"
+	"github.com/atom-router/atom-router/internal/daemon"
+	"github.com/atom-router/atom-router/internal/telemetry"
 	"github.com/atom-router/atom-router/router"
-	"github.com/atom-router/atom-router/router/config"
 )
 
 // fleetOf is a config whose backend "gone" has a plugin that does not exist,
-// and whose backend "idle" nobody uses.
+// and whose "pinned" another than the config wants.
 const fleetOf = `
+listen "unix" {
+  path = "engine.sock"
+}
+metrics {
+  listen = "127.0.0.1:0"
+}
 plugin_dir = "."
 backend "local" {
   plugin    = "process"
@@ -35,10 +42,6 @@ backend "local" {
 }
 backend "gone" {
   plugin = "none-such"
-}
-backend "idle" {
-  plugin = "process"
-  drain  = true
 }
 backend "pinned" {
   plugin = "process"
@@ -72,41 +75,52 @@ default {
 }
 `
 
-// start returns a router of a fleet whose process engine is this binary.
-func start(t *testing.T, m *Metrics, tracer *tracing.Tracer) *router.Engine {
+// fleet is a daemon of this process, and a client of it.
+type fleet struct {
+	*router.Remote
+	daemon *daemon.Daemon
+	config string // its path
+	url    string // of its metrics
+}
+
+// start starts a daemon whose process engine is this binary.
+func start(t *testing.T) *fleet {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "fleet.hcl")
 	if err := os.WriteFile(path, fmt.Appendf(nil, fleetOf, filepath.Join(dir, "state")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file, diags := config.Read(path)
-	if len(diags.Errors()) > 0 {
-		t.Fatal(diags)
-	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := router.New(t.Context(), file.Config, router.Options{
-		Builtin:     map[string][]string{"process": {self, servePlugin}},
-		Observer:    Observer(m, tracer),
-		DialOptions: tracer.DialOptions(),
-		NoJanitor:   true,
+	d, err := daemon.Start(t.Context(), daemon.Options{
+		ConfigPath: path, Version: "v1.2.3",
+		Router: router.Options{Builtin: map[string][]string{"process": {self, servePlugin}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
+		if err := d.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	return e
+	r, err := router.Dial(t.Context(), router.Endpoint{Address: d.Addresses()[0]}, router.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &fleet{Remote: r, daemon: d, config: path, url: "http://" + d.MetricsAddress() + "/metrics"}
 }
 
 // run runs a job that prints text, reads its output, and deletes it.
-func run(t *testing.T, e *router.Engine, image, text string, env map[string]string) string {
+func run(t *testing.T, e atom.Engine, image, text string, env map[string]string) string {
 	t.Helper()
 	a, err := e.Create(&atom.EngineCreateRequest{
 		Image: image, Command: []string{"/bin/echo", "-n", text}, Spec: container.Spec{Env: env}, Context: t.Context(),
@@ -128,23 +142,33 @@ func run(t *testing.T, e *router.Engine, image, text string, env map[string]stri
 	return a.ID()
 }
 
-// scrape returns what a handler tells: the value of each series that is the
-// router's, as "name{label="value",…}" without the prefix.
-func scrape(t *testing.T, h http.Handler) map[string]float64 {
+// families are what a daemon tells, by name.
+func families(t *testing.T, url string) map[string]*dto.MetricFamily {
 	t.Helper()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if w.Code != http.StatusOK {
-		t.Fatalf("%d: %s", w.Code, w.Body)
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(w.Body)
+	resp, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer resp.Body.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	named, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return named
+}
+
+// scrape returns the value of each series that is the router's, as
+// "name{label="value",…}" without the prefix.
+func scrape(t *testing.T, url string) map[string]float64 {
+	t.Helper()
 	series := make(map[string]float64)
-	for name, f := range families {
-		name, ours := strings.CutPrefix(name, Namespace+"_")
+	for name, f := range families(t, url) {
+		name, ours := strings.CutPrefix(name, telemetry.Namespace+"_")
 		if !ours {
 			continue
 		}
@@ -178,7 +202,7 @@ func expect(t *testing.T, got map[string]float64, want map[string]float64) {
 }
 
 // traffic makes everything that there is to count happen once at least.
-func traffic(t *testing.T, e *router.Engine) {
+func traffic(t *testing.T, e *fleet) {
 	t.Helper()
 	for range 2 {
 		id := run(t, e, "x", "twelve bytes", nil)
@@ -200,32 +224,13 @@ func traffic(t *testing.T, e *router.Engine) {
 }
 
 func TestMetrics(t *testing.T) {
-	m := NewMetrics("v1.2.3")
-	e := start(t, m, nil)
-	m.Watch(e, func() []string { return []string{""} })
-	before := scrape(t, m.Handler())
-	expect(t, before, map[string]float64{
-		`build_info{version="v1.2.3"}`:                               1,
-		`backend_state{backend="local",state="idle"}`:                1,
-		`backend_state{backend="local",state="ready"}`:               0,
-		`backend_restarts_total{backend="local"}`:                    0,
-		`backend_max_atoms{backend="local"}`:                         50,
-		`backend_drain{backend="idle"}`:                              1,
-		`backend_drain{backend="local"}`:                             0,
-		`backend_info{backend="gone",plugin="none-such",version=""}`: 1,
-	})
-	for key := range before {
-		if strings.HasPrefix(key, "atoms{") {
-			t.Errorf("%s, and no plugin runs", key)
-		}
-	}
+	e := start(t)
 	traffic(t, e)
-	after := scrape(t, m.Handler())
+	after := scrape(t, e.url)
 	expect(t, after, map[string]float64{
 		`requests_total{backend="local",class="ok",operation="create"}`:             3,
 		`requests_total{backend="",class="unavailable",operation="create"}`:         1,
 		`requests_total{backend="",class="permission_denied",operation="create"}`:   1,
-		`requests_total{backend="",class="invalid_argument",operation="create"}`:    1,
 		`requests_total{backend="local",class="ok",operation="delete"}`:             2,
 		`requests_total{backend="local",class="ok",operation="wait"}`:               3,
 		`requests_total{backend="local",class="ok",operation="logs"}`:               3,
@@ -240,24 +245,30 @@ func TestMetrics(t *testing.T) {
 		`log_bytes_total{backend="local"}`:                                          12 + 12 + 5,
 		`backend_state{backend="local",state="ready"}`:                              1,
 		`backend_state{backend="gone",state="backing_off"}`:                         1,
-		`backend_state{backend="pinned",state="failed"}`:                            1,
+		`backend_state{backend="pinned",state="failed"}`:                            0,
 		`requests_total{backend="pinned",class="invalid_argument",operation="get"}`: 1,
-		`backend_state{backend="idle",state="idle"}`:                                1,
+		`build_info{version="v1.2.3"}`:                                              1,
+		`backend_restarts_total{backend="local"}`:                                   0,
+		`backend_max_atoms{backend="local"}`:                                        50,
+		`backend_drain{backend="local"}`:                                            0,
+		`backend_info{backend="gone",plugin="none-such",version=""}`:                1,
+		`backend_state{backend="local",state="failed"}`:                             1,
 	})
 	if after[`request_duration_seconds{backend="local",operation="create"} sum`] <= 0 {
 		t.Error("three creates took no time")
 	}
-	if states := e.Backends(); states[2].State != router.Idle {
-		t.Errorf("a scrape has started backend %q: %s", states[2].Name, states[2].State)
+	resp, err := http.Get(e.url)
+	if err != nil {
+		t.Fatal(err)
 	}
-	linter := httptest.NewRecorder()
-	m.Handler().ServeHTTP(linter, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	problems, err := promlint.New(linter.Body).Lint()
+	defer resp.Body.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	problems, err := promlint.New(resp.Body).Lint()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
-		if strings.HasPrefix(p.Metric, Namespace) {
+		if strings.HasPrefix(p.Metric, telemetry.Namespace) {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
 	}
@@ -265,9 +276,7 @@ func TestMetrics(t *testing.T) {
 
 // The open Waits and Logs are those that are open.
 func TestOpenStreams(t *testing.T) {
-	m := NewMetrics("")
-	e := start(t, m, nil)
-	m.Watch(e, func() []string { return []string{""} })
+	e := start(t)
 	a, err := e.Create(&atom.EngineCreateRequest{Image: "x", Command: []string{"/bin/sh", "-c", "echo on; exec sleep 1000"}})
 	if err != nil {
 		t.Fatal(err)
@@ -285,9 +294,9 @@ func TestOpenStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, func() bool {
-		return scrape(t, m.Handler())[`open_requests{backend="local",operation="wait"}`] == 1
+		return scrape(t, e.url)[`open_requests{backend="local",operation="wait"}`] == 1
 	})
-	expect(t, scrape(t, m.Handler()), map[string]float64{
+	expect(t, scrape(t, e.url), map[string]float64{
 		`open_requests{backend="local",operation="logs"}`: 1,
 		`log_bytes_total{backend="local"}`:                3,
 		`atoms{backend="local",state="running"}`:          1,
@@ -300,7 +309,7 @@ func TestOpenStreams(t *testing.T) {
 	if err := <-waited; err != nil {
 		t.Fatal(err)
 	}
-	after := scrape(t, m.Handler())
+	after := scrape(t, e.url)
 	expect(t, after, map[string]float64{
 		`open_requests{backend="local",operation="logs"}`: 0,
 		`open_requests{backend="local",operation="wait"}`: 0,

@@ -1,4 +1,6 @@
-package telemetry
+// Package realtest holds the metrics, the dashboard and the alerts to what a
+// real daemon exports while it works, with a real Prometheus.
+package realtest
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package telemetry
+package realtest
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/atom-router/atom-router/atom"
-	"github.com/atom-router/atom-router/router"
 )
 
 // plugins are the processes of a parent that serve as plugins.
@@ -40,9 +39,8 @@ func plugins(t *testing.T, parent int) []int {
 	return found
 }
 
-// resume kills the plugin under a Wait, which goes on with the next one. open
-// tells how many Waits are under way.
-func resume(t *testing.T, e atom.Engine, parent int, open func() float64) {
+// resume kills the plugin under a Wait, which goes on with the next one.
+func resume(t *testing.T, e *fleet) {
 	t.Helper()
 	a, err := e.Create(&atom.EngineCreateRequest{Image: "x", Command: []string{"/bin/sleep", "1000"}})
 	if err != nil {
@@ -53,8 +51,8 @@ func resume(t *testing.T, e atom.Engine, parent int, open func() float64) {
 		_, err := e.Wait(&atom.EngineWaitRequest{ID: a.ID()})
 		waited <- err
 	}()
-	until(t, func() bool { return open() == 1 })
-	before := plugins(t, parent)
+	until(t, func() bool { return scrape(t, e.url)[`open_requests{backend="local",operation="wait"}`] == 1 })
+	before := plugins(t, os.Getpid())
 	if len(before) != 1 {
 		t.Fatalf("plugins %v; want one", before)
 	}
@@ -62,7 +60,7 @@ func resume(t *testing.T, e atom.Engine, parent int, open func() float64) {
 		t.Fatal(err)
 	}
 	until(t, func() bool { // the Wait has started another
-		now := plugins(t, parent)
+		now := plugins(t, os.Getpid())
 		return len(now) == 1 && now[0] != before[0]
 	})
 	if err := e.Stop(&atom.EngineStopRequest{ID: a.ID(), Force: true}); err != nil {
@@ -74,17 +72,10 @@ func resume(t *testing.T, e atom.Engine, parent int, open func() float64) {
 }
 
 func TestResumedStreams(t *testing.T) {
-	m := NewMetrics("")
-	e := start(t, m, nil)
-	m.Watch(e, func() []string { return nil })
-	resume(t, e, os.Getpid(), func() float64 {
-		return scrape(t, m.Handler())[`open_requests{backend="local",operation="wait"}`]
-	})
-	expect(t, scrape(t, m.Handler()), map[string]float64{
+	e := start(t)
+	resume(t, e)
+	expect(t, scrape(t, e.url), map[string]float64{
 		`resumed_streams_total{backend="local",operation="wait"}`: 1,
 		`backend_restarts_total{backend="local"}`:                 1,
 	})
-	if s := e.Backends()[0]; s.State != router.Ready {
-		t.Errorf("%s", s.State)
-	}
 }

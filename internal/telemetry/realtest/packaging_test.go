@@ -1,4 +1,4 @@
-package telemetry
+package realtest
 
 import (
 	"encoding/json"
@@ -13,12 +13,14 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/atom-router/atom-router/internal/telemetry"
 )
 
 const (
-	alertsFile    = "../../packaging/prometheus/alerts.yml"
-	dashboardFile = "../../packaging/grafana/atom-router.json"
-	pageFile      = "../../docs/monitoring.md"
+	alertsFile    = "../../../packaging/prometheus/alerts.yml"
+	dashboardFile = "../../../packaging/grafana/atom-router.json"
+	pageFile      = "../../../docs/monitoring.md"
 )
 
 var update = flag.Bool("update", false, "write the table of metrics in docs/monitoring.md")
@@ -95,34 +97,24 @@ func check(t *testing.T, where, expr string, families map[string]*dto.MetricFami
 	return metrics
 }
 
-// exported is everything that there is to export.
-func exported(t *testing.T) map[string]*dto.MetricFamily {
+// busy is a daemon that exports everything that there is to export.
+func busy(t *testing.T) *fleet {
 	t.Helper()
-	m := NewMetrics("v1.2.3")
-	e := start(t, m, nil)
+	e := start(t)
 	traffic(t, e)
-	m.Watch(e, func() []string { return []string{""} })
-	resume(t, e, os.Getpid(), func() float64 {
-		return scrape(t, m.Handler())[`open_requests{backend="local",operation="wait"}`]
-	})
-	families, err := m.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := make(map[string]*dto.MetricFamily)
-	for _, f := range families {
-		named[f.GetName()] = f
-	}
-	return named
+	resume(t, e)
+	// Counted at most every so often, and there must be a count.
+	until(t, func() bool { return families(t, e.url)["atom_router_atoms"] != nil })
+	return e
 }
 
 // What the dashboard and the alerts ask for is exported, and the page tells
 // of all that is.
 func TestPackagedFiles(t *testing.T) {
-	families := exported(t)
+	told := families(t, busy(t).url)
 	for title, exprs := range panels(t) {
 		for _, expr := range exprs {
-			if n := check(t, "panel "+title, expr, families); n == 0 && !strings.Contains(expr, "process_") {
+			if n := check(t, "panel "+title, expr, told); n == 0 && !strings.Contains(expr, "process_") {
 				t.Errorf("panel %s: no metric is in %s", title, expr)
 			}
 		}
@@ -131,19 +123,19 @@ func TestPackagedFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := check(t, "alerts", string(alerts), families); n < 10 {
+	if n := check(t, "alerts", string(alerts), told); n < 10 {
 		t.Errorf("only %d metrics were found in the alerts", n)
 	}
 
 	table := "| Metric | Type | Labels | |\n|---|---|---|---|\n"
 	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name := range families {
-			if strings.HasPrefix(name, Namespace) && !yield(name) {
+		for name := range told {
+			if strings.HasPrefix(name, telemetry.Namespace) && !yield(name) {
 				return
 			}
 		}
 	}) {
-		f := families[name]
+		f := told[name]
 		var labels []string
 		for _, l := range f.Metric[0].Label {
 			labels = append(labels, "`"+l.GetName()+"`")
@@ -154,7 +146,7 @@ func TestPackagedFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const begin, end = "<!-- metrics: go test ./internal/telemetry -update -->\n", "<!-- end of metrics -->"
+	const begin, end = "<!-- metrics: go test ./internal/telemetry/realtest -update -->\n", "<!-- end of metrics -->"
 	before, rest, ok := strings.Cut(string(page), begin)
 	had, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
@@ -167,7 +159,7 @@ func TestPackagedFiles(t *testing.T) {
 		had = table
 	}
 	if diff := cmp.Diff(table, had); diff != "" {
-		t.Errorf("%s tells of other metrics than there are (-want +got); go test ./internal/telemetry -update writes it:\n%s", pageFile, diff)
+		t.Errorf("%s tells of other metrics than there are (-want +got); go test ./internal/telemetry/realtest -update writes it:\n%s", pageFile, diff)
 	}
 	for _, found := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(alerts), -1) {
 		if !strings.Contains(after, "`"+found[1]+"`") {
