@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -202,14 +203,13 @@ func TestTraces(t *testing.T) {
 // plugin's part.
 func TestTracesThroughTheDaemon(t *testing.T) {
 	r := startReceiver(t)
-	s := newScene(t, "", processConfig+`
-listen "unix" { path = "engine.sock" }
-`)
+	address := "unix://" + filepath.Join(t.TempDir(), "engine.sock")
+	s := newScene(t, "", processConfig+fmt.Sprintf("listen %q { path = %q }\n", "unix", strings.TrimPrefix(address, "unix://")))
 	serve := s.command("serve")
 	serve.Env = append(serve.Env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+r.http, "OTEL_SERVICE_NAME=daemon")
 	d := startChild(t, serve)
 	d.until(d.err, "listening")
-	cmd := s.command("run", "--address", "unix://"+filepath.Join(s.work, "engine.sock"), "-e", "SECRET="+secret, "x", "--", "/bin/true")
+	cmd := s.command("run", "--address", address, "-e", "SECRET="+secret, "x", "--", "/bin/true")
 	cmd.Env = append(cmd.Env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+r.http, "OTEL_SERVICE_NAME=client")
 	c := startChild(t, cmd)
 	if code := c.wait(); code != 0 {

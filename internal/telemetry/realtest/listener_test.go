@@ -1,6 +1,7 @@
 package realtest
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -20,7 +21,7 @@ func TestBusyPort(t *testing.T) {
 	}
 	defer l.Close()
 	path := filepath.Join(t.TempDir(), "fleet.hcl")
-	config := strings.Replace(fleetOf, "127.0.0.1:0", l.Addr().String(), 1)
+	config := strings.Replace(fmt.Sprintf(fleetOf, t.TempDir()), "127.0.0.1:0", l.Addr().String(), 1)
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ access "all" {
 // Without a metrics block nobody listens.
 func TestNoMetrics(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fleet.hcl")
-	_, rest, _ := strings.Cut(fleetOf, "metrics {\n  listen = \"127.0.0.1:0\"\n}\n")
+	_, rest, _ := strings.Cut(fmt.Sprintf(fleetOf, t.TempDir()), "metrics {\n  listen = \"127.0.0.1:0\"\n}\n")
 	if err := os.WriteFile(path, []byte("listen \"unix\" {\n  path = \"engine.sock\"\n}\n"+rest), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -245,14 +245,14 @@ func TestMetrics(t *testing.T) {
 		`log_bytes_total{backend="local"}`:                                          12 + 12 + 5,
 		`backend_state{backend="local",state="ready"}`:                              1,
 		`backend_state{backend="gone",state="backing_off"}`:                         1,
-		`backend_state{backend="pinned",state="failed"}`:                            0,
+		`backend_state{backend="pinned",state="failed"}`:                            1,
 		`requests_total{backend="pinned",class="invalid_argument",operation="get"}`: 1,
 		`build_info{version="v1.2.3"}`:                                              1,
 		`backend_restarts_total{backend="local"}`:                                   0,
 		`backend_max_atoms{backend="local"}`:                                        50,
 		`backend_drain{backend="local"}`:                                            0,
 		`backend_info{backend="gone",plugin="none-such",version=""}`:                1,
-		`backend_state{backend="local",state="failed"}`:                             1,
+		`backend_state{backend="local",state="failed"}`:                             0,
 	})
 	if after[`request_duration_seconds{backend="local",operation="create"} sum`] <= 0 {
 		t.Error("three creates took no time")
