@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/atom-router/atom-router/atom/atomtest"
+	"github.com/atom-router/atom-router/internal/exam"
 	"github.com/atom-router/atom-router/plugin"
 )
 
@@ -70,21 +71,37 @@ func launch(t *testing.T, config string, o plugin.LaunchOptions) *plugin.Process
 	return p
 }
 
-// examine puts a plugin whose atoms are processes through the exam.
-func examine(t *testing.T, o plugin.LaunchOptions) {
-	atomtest.Run(t, atomtest.Harness{New: func(t *testing.T) *atomtest.Env {
-		program, err := atomtest.BuildProbe(t.Context(), t.TempDir())
-		if err != nil {
-			t.Fatal(err)
+// TestMain: a test binary is also the program that atoms of the exam run.
+func TestMain(m *testing.M) {
+	atomtest.RunProbe()
+	os.Exit(m.Run())
+}
+
+// examine puts a plugin through the whole exam, as `atom-router plugin test`
+// does: what it promises of its engine, and what every plugin's process keeps.
+func examine(t *testing.T, binary string) {
+	t.Helper()
+	report, err := exam.Run(t.Context(), exam.Options{Command: []string{binary}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range report.Results {
+		if r.Outcome == exam.Fail {
+			t.Errorf("%s: %s: %v", r.Part, r.Promise, r.Err)
 		}
-		p := launch(t, `{}`, o)
-		return &atomtest.Env{Engine: p.Engine(), Capabilities: p.Description().Capabilities, Program: program}
-	}})
+	}
+	if report.Left != nil {
+		t.Errorf("left behind: %v", report.Left)
+	}
+	t.Logf("%d promises: %d kept, %d not claimed", len(report.Results), report.Count(exam.Pass), report.Count(exam.NotClaimed))
+	if report.Count(exam.Pass) < 150 {
+		t.Error("that is no exam")
+	}
 }
 
 func TestGoPlugin(t *testing.T) {
 	binary := buildGo(t)
-	t.Run("passes the exam", func(t *testing.T) { examine(t, plugin.LaunchOptions{Path: binary}) })
+	t.Run("passes the exam", func(t *testing.T) { examine(t, binary) })
 	t.Run("logs to its host", func(t *testing.T) {
 		var log bytes.Buffer
 		p := launch(t, `{"dir": "/tmp"}`, plugin.LaunchOptions{Path: binary, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})

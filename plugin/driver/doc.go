@@ -13,7 +13,8 @@
 //	}
 //
 // Such an engine keeps its atoms in memory, so that they end with its process:
-// Close, which plugin.Serve calls, kills what runs. It is right for what
+// Close, which plugin.Serve calls, kills what runs; atom.CapDurable is not
+// among its capabilities. It is right for what
 // cannot outlive the process anyhow, and for a beginning. An engine over a
 // daemon that remembers is an atom.Engine of its own, which asks the daemon.
 package driver
