@@ -236,7 +236,7 @@ func (p *process) Kill(context.Context) error {
 func (p *process) Stdout() io.ReadCloser { return p.stdout }
 
 // Stderr implements runner.Runner.
-func (p *process) Stderr() io.ReadCloser { return p.stderr }
+func (p *process) Stderr() io.ReadCloser { return newEntries(p.stderr) }
 
 // Name implements runner.Runner.
 func (p *process) Name() string { return p.path }

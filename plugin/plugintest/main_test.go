@@ -81,6 +81,9 @@ var roles = map[string]func(){
 			syscall.Write(2, []byte("a plain line\n"))
 			syscall.Write(2, []byte(strings.Repeat("y", 300<<10)+"\n"))
 			syscall.Write(2, []byte("after the long line\n"))
+			// Of these go-plugin expects strings.
+			syscall.Write(2, []byte(`{"@message": 5}`+"\n"+`{"@message": "x", "@level": null}`+"\n"+`{"@timestamp": {"odd": 1}}`+"\n"))
+			syscall.Write(2, []byte(`{"@message": "well said", "@level": "warn", "n": 5}`+"\n"))
 		})
 	},
 	// Its engine says in a file that it was closed.

@@ -324,6 +324,7 @@ func TestLogForwarding(t *testing.T) {
 	text := out.String()
 	for _, want := range []string{
 		"[WARN]  gpu.", "the engine begins: word=hello", "[ERROR] gpu.", "trouble: code=7", "[DEBUG] gpu.", ": detail", ": a plain line", ": after the long line",
+		`{"@message": 5}`, `"@level": null`, `{"odd": 1}`, ": well said: n=5",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
