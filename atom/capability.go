@@ -18,21 +18,28 @@ const (
 	// Entrypoint must name a program.
 	CapImages Capability = "images"
 	// CapMountBind, CapMountVolume, CapMountTmpfs: mounts of that type.
+	// CapBindSource: a bind mount whose source does not exist is a startup
+	// failure; without it the backend may make an empty directory of it.
 	CapMountBind   Capability = "mount_bind"
+	CapBindSource  Capability = "bind_source"
 	CapMountVolume Capability = "mount_volume"
 	CapMountTmpfs  Capability = "mount_tmpfs"
 	// CapUser: Spec.User by number. CapUserNames: by name, too, which the
 	// image's /etc/passwd and /etc/group tell the numbers of.
 	CapUser      Capability = "user"
 	CapUserNames Capability = "user_names"
-	// CapCPU, CapMemory, CapGPUs: limits of that resource. CapMemory also
-	// says that an out-of-memory kill is seen as ResourceFailure.
+	// CapCPU, CapMemory, CapGPUs: limits of that resource. CapOOM: an
+	// out-of-memory kill is seen as ResourceFailure; without it, as Killed.
 	CapCPU    Capability = "cpu"
 	CapMemory Capability = "memory"
 	CapGPUs   Capability = "gpus"
+	CapOOM    Capability = "oom"
 	// CapExactBytes: logs keep invalid UTF-8, NUL, and a carriage return
 	// before a newline.
 	CapExactBytes Capability = "exact_bytes"
+	// CapLogTimes: the times of a log are exact to the nanosecond, and so is
+	// Since; without it, to whole seconds, rounded down.
+	CapLogTimes Capability = "log_times"
 	// CapLogStreams: logs tell stdout and stderr apart.
 	CapLogStreams Capability = "log_streams"
 	// CapLogsAfterKill: logs stay readable after a Stop with Force or with a

@@ -44,7 +44,7 @@ type fake struct {
 func everything() atom.Capabilities {
 	return atom.Capabilities{
 		atom.CapImages, atom.CapMountBind, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser, atom.CapCPU, atom.CapMemory,
-		atom.CapExactBytes, atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
+		atom.CapExactBytes, atom.CapLogTimes, atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
 	}
 }
 

@@ -34,7 +34,7 @@ func resultPromises() []Promise {
 		ends("an end by SIGHUP is a failure with code 129", atom.Failure, 129, "raise", "HUP"),
 		ends("an end by SIGKILL is killed, and no want of memory", atom.Killed, 137, "raise", "KILL"),
 		ends("an end by SIGTERM is terminated", atom.Terminated, 143, "raise", "TERM"),
-		{"a job out of memory is a resource failure", []atom.Capability{atom.CapMemory}, func(ctx context.Context, e *Env) error {
+		{"a job out of memory is a resource failure", []atom.Capability{atom.CapMemory, atom.CapOOM}, func(ctx context.Context, e *Env) error {
 			r := e.Request("allocate", "512")
 			r.Spec.Resources.Memory = 64 << 20
 			a, _, err := e.Finish(ctx, r)
@@ -117,7 +117,7 @@ func (e *Env) nothingLeft(ctx context.Context, r *atom.EngineCreateRequest) erro
 
 func startupPromises() []Promise {
 	images := []atom.Capability{atom.CapImages}
-	bind := []atom.Capability{atom.CapMountBind}
+	bind := []atom.Capability{atom.CapMountBind, atom.CapBindSource}
 	program := func(path string) func(*Env, *atom.EngineCreateRequest) {
 		return func(_ *Env, r *atom.EngineCreateRequest) { r.Command, r.Spec.Entrypoint = nil, []string{path, "x"} }
 	}

@@ -20,7 +20,7 @@ from atomplugin import Refused, log
 
 STOP_SECONDS = 10  # the grace of a Stop where nothing names one
 PIPE_SECONDS = 1  # how long after a job's end its children may keep its pipes
-CAPABILITIES = ["exact_bytes", "log_streams", "logs_after_kill", "stop_escalation", "delete", "lookup"]
+CAPABILITIES = ["exact_bytes", "log_times", "log_streams", "logs_after_kill", "stop_escalation", "delete", "lookup"]
 
 
 def describe():

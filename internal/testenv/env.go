@@ -19,6 +19,7 @@ type Env struct {
 	root               string // of the checkout
 	state, run         string // of the Docker daemon
 	kubeState, kubeRun string // of the cluster
+	podman             podman
 	out                io.Writer
 }
 
@@ -37,6 +38,7 @@ func New(root string, out io.Writer) (*Env, error) {
 		root: root, out: out,
 		state: filepath.Join(state, name), run: filepath.Join(run, name),
 		kubeState: filepath.Join(state, "kube-"+name), kubeRun: filepath.Join(run, "kube-"+name),
+		podman: podman{filepath.Join(state, "podman-"+name), filepath.Join(run, "podman-"+name)},
 	}, nil
 }
 
@@ -54,7 +56,7 @@ type Up struct {
 func (e *Env) Up(ctx context.Context) (Up, error) {
 	up := Up{Missing: make(map[string]error)}
 	for engine, start := range map[string]func(context.Context) ([]string, bool, error){
-		"docker": e.upDocker, "kube": e.upKube, "systemd": e.upSystemd, "prometheus": e.upPrometheus, "otlp": e.upOTLP,
+		"docker": e.upDocker, "kube": e.upKube, "podman": e.upPodman, "systemd": e.upSystemd, "prometheus": e.upPrometheus, "otlp": e.upOTLP,
 		"python": e.upPython,
 	} {
 		vars, started, err := start(ctx)
@@ -95,6 +97,27 @@ func (e *Env) upDocker(ctx context.Context) (vars []string, started bool, err er
 	return []string{HostVariable + "=" + host}, started, LoadProbe(ctx, host)
 }
 
+func (e *Env) upPodman(ctx context.Context) (vars []string, started bool, err error) {
+	host := os.Getenv(PodmanVariable)
+	switch {
+	case host != "":
+	case answers(ctx, e.podman.socket()):
+		host = e.podman.host()
+	default:
+		if err := install(ctx, e.out, "podman", podmanNeeds); err != nil {
+			return nil, false, err
+		}
+		if err := e.podman.remove(); err != nil {
+			return nil, false, err
+		}
+		if err := e.podman.start(ctx); err != nil {
+			return nil, false, errors.Join(err, e.podman.remove())
+		}
+		host, started = e.podman.host(), true
+	}
+	return []string{PodmanVariable + "=" + host}, started, LoadProbe(ctx, host)
+}
+
 func (e *Env) upKube(ctx context.Context) (vars []string, started bool, err error) {
 	c := &Cluster{state: e.kubeState, run: e.kubeRun}
 	if given := os.Getenv(ClusterVariable); given != "" && given != c.Kubeconfig() {
@@ -132,7 +155,7 @@ func (e *Env) upPython(ctx context.Context) (vars []string, started bool, err er
 
 // Down ends what Up started and leaves nothing of it.
 func (e *Env) Down() error {
-	return errors.Join(e.daemon().Remove(), (&Cluster{state: e.kubeState, run: e.kubeRun}).Remove(), os.RemoveAll(e.dir()))
+	return errors.Join(e.daemon().Remove(), (&Cluster{state: e.kubeState, run: e.kubeRun}).Remove(), e.podman.remove(), os.RemoveAll(e.dir()))
 }
 
 func (e *Env) daemon() *Daemon { return &Daemon{state: e.state, run: e.run} }
@@ -171,6 +194,7 @@ var (
 		{pythonDir + "/google/protobuf/__init__.py", "python3-protobuf"}, {pythonDir + "/cryptography/__init__.py", "python3-cryptography"},
 		{"protoc", "protobuf-compiler"}, {"/usr/include/google/protobuf/timestamp.proto", "libprotobuf-dev"},
 	}
+	podmanNeeds = []need{{"podman", "podman"}, {"conmon", "conmon"}, {"runc", "runc"}}
 )
 
 // install gets what an engine needs from Debian's packages.

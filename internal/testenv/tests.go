@@ -18,6 +18,7 @@ const (
 	// KUBECONFIG alone may name a cluster that does real work.
 	ClusterVariable  = "ATOM_TEST_KUBECONFIG"
 	ProgramsVariable = "ATOM_TEST_KUBE_PROGRAMS"
+	PodmanVariable   = "ATOM_TEST_PODMAN_HOST"
 	// The directory of prometheus and promtool, and the OTLP receiver.
 	PrometheusVariable = "ATOM_TEST_PROMETHEUS"
 	OTLPVariable       = "ATOM_TEST_OTLP_RECEIVER"
@@ -48,6 +49,19 @@ func Image(t testing.TB) string {
 	t.Helper()
 	Docker(t)
 	return os.Getenv(ImageVariable)
+}
+
+// Podman returns the DOCKER_HOST of the Podman service that tests run against,
+// which has the probe image. Where there is none the test is skipped, or fails
+// if podman is required.
+func Podman(t testing.TB) string {
+	t.Helper()
+	host := os.Getenv(PodmanVariable)
+	if host == "" {
+		missing(t, "podman")
+	}
+	t.Log(Exercised + "podman")
+	return host
 }
 
 // Kube returns the administrator's kubeconfig of the cluster that tests run

@@ -55,6 +55,6 @@ type Options struct {
 // Capabilities are those of an Engine over any driver, and more.
 func Capabilities(more ...atom.Capability) atom.Capabilities {
 	return slices.Concat(atom.Capabilities{
-		atom.CapExactBytes, atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
+		atom.CapExactBytes, atom.CapLogTimes, atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
 	}, more)
 }

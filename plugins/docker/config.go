@@ -23,9 +23,9 @@ type Config struct {
 	Network      string            `hcl:"network,optional" doc:"Network that containers join: a network's name, bridge, host or none." default:"the daemon's default"`
 	Runtime      string            `hcl:"runtime,optional" doc:"OCI runtime, as the daemon knows it." default:"the daemon's default"`
 	StopTimeout  string            `hcl:"stop_timeout,optional" doc:"Grace between SIGTERM and SIGKILL where neither the request nor the atom says; rounded up to seconds." default:"10s"`
-	LogDriver    string            `hcl:"log_driver,optional" doc:"local keeps output byte for byte; json-file replaces invalid UTF-8." default:"local"`
+	LogDriver    string            `hcl:"log_driver,optional" doc:"local keeps output byte for byte, and so does Podman's k8s-file; json-file replaces invalid UTF-8." default:"local; on Podman k8s-file"`
 	LogMaxSize   string            `hcl:"log_max_size,optional" doc:"Size of one log file of an atom, as in 64m; older output is dropped when log_max_files of them are full." default:"512m"`
-	LogMaxFiles  int               `hcl:"log_max_files,optional" doc:"Number of log files kept for each atom." default:"4"`
+	LogMaxFiles  int               `hcl:"log_max_files,optional" doc:"Number of log files kept for each atom. Podman keeps one, of the size of them all." default:"4"`
 	Labels       map[string]string `hcl:"labels,optional" doc:"Labels put on every container beside the atom's own, which win."`
 	Env          map[string]string `hcl:"env,optional" doc:"Variables set in every container; the atom's own win." sensitive:"true"`
 	ExtraHosts   []string          `hcl:"extra_hosts,optional" doc:"Lines for /etc/hosts of every container, as name:address."`
@@ -50,7 +50,7 @@ type RegistryAuth struct {
 type settings struct {
 	Config
 	stopTimeout time.Duration
-	logOptions  map[string]string
+	logSize     int64 // of one file, in bytes
 }
 
 const (
@@ -81,11 +81,8 @@ func settle(c Config) (settings, error) {
 			s.stopTimeout = d
 		}
 	}
-	if s.LogDriver == "" {
-		s.LogDriver = defaultLogDriver
-	}
-	if s.LogDriver != "local" && s.LogDriver != "json-file" {
-		wrong("log_driver", "%q is neither local nor json-file: the output of other drivers cannot be read back whole", c.LogDriver)
+	if !slices.Contains([]string{"", "local", "json-file", podmanLogDriver}, s.LogDriver) {
+		wrong("log_driver", "%q is neither local nor json-file, nor Podman's k8s-file: the output of other drivers cannot be read back whole", c.LogDriver)
 	}
 	if s.LogMaxSize == "" {
 		s.LogMaxSize = defaultLogMaxSize
@@ -103,15 +100,7 @@ func settle(c Config) (settings, error) {
 	case c.LogMaxFiles == 0:
 		s.LogMaxFiles = defaultLogMaxFiles
 	}
-	s.logOptions = map[string]string{
-		"max-size": strconv.FormatInt(size, 10),
-		"max-file": strconv.Itoa(s.LogMaxFiles),
-	}
-	if s.LogDriver == "local" || s.LogMaxFiles > 1 {
-		// Compressing costs the daemon more than the disk is worth. With one
-		// file json-file refuses the option, and local its own default.
-		s.logOptions["compress"] = "false"
-	}
+	s.logSize = size
 	seen := make(map[string]bool, len(c.RegistryAuth))
 	for i, a := range c.RegistryAuth {
 		field := fmt.Sprintf("registry_auth[%d].", i)
@@ -149,6 +138,21 @@ func settle(c Config) (settings, error) {
 		wrong("context", "host and context both name a daemon; leave one out")
 	}
 	return s, errors.Join(errs...)
+}
+
+// logOptions are a log driver's.
+func (s settings) logOptions(driver string) map[string]string {
+	if driver == podmanLogDriver {
+		// There is one file, which begins anew when it is full.
+		return map[string]string{"max-size": strconv.FormatInt(s.logSize*int64(s.LogMaxFiles), 10)}
+	}
+	options := map[string]string{"max-size": strconv.FormatInt(s.logSize, 10), "max-file": strconv.Itoa(s.LogMaxFiles)}
+	if driver == "local" || s.LogMaxFiles > 1 {
+		// Compressing costs the daemon more than the disk is worth. With one
+		// file json-file refuses the option, and local its own default.
+		options["compress"] = "false"
+	}
+	return options
 }
 
 // parseSize reads a number of bytes with an optional unit of 1024s: k, m, g,

@@ -185,6 +185,9 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 		if last != nil && time.Now().After(deadline) {
 			return "", false, atom.Errorf(errdefs.ErrUnavailable, "the container's name is being taken or let go of; try again: %w", last)
 		}
+		if p.r.Spec.Resources.GPUs > 0 && p.e.daemon.podman.Load() {
+			return "", false, atom.Errorf(errdefs.ErrNotImplemented, "Podman gives no GPUs through Docker's API")
+		}
 		var reached atomic.Bool
 		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
 		made, err := api.ContainerCreate(traced, p.e.configFor(p.r, time.Now()), p.e.hostConfigFor(p.r), nil, nil, p.name)
@@ -195,7 +198,7 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 			return made.ID, false, nil
 		}
 		last = p.createFault(ctx, err, reached.Load())
-		if !errdefs.IsConflict(err) {
+		if !nameTaken(err) {
 			return "", false, last
 		}
 		c, err := p.e.inspect(ctx, p.name)
@@ -349,7 +352,7 @@ func (p *placing) tidy(id string, force bool) {
 	if err == nil {
 		err = api.ContainerRemove(ctx, id, container.RemoveOptions{Force: force, RemoveVolumes: true})
 	}
-	if err != nil && !errdefs.IsNotFound(err) && !errors.Is(err, context.Canceled) {
+	if err != nil && !isGone(err) && !errors.Is(err, context.Canceled) {
 		p.e.log.Warn("a container that was not started stays behind", "container", id, "error", err)
 	}
 }

@@ -29,6 +29,7 @@ type daemon struct {
 	endpoint  endpoint
 	transport *http.Transport
 	api       atomic.Pointer[client.Client]
+	podman    atomic.Bool // of the daemon that api was agreed on with
 }
 
 func newDaemon(ep endpoint) *daemon {
@@ -80,6 +81,12 @@ func (d *daemon) connect(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What does not tell what it is made of is no Podman.
+	made, err := c.ServerVersion(ctx)
+	if err != nil && (ctx.Err() != nil || isConnectionError(err)) {
+		return nil, d.fault(ctx, err)
+	}
+	d.podman.Store(isPodman(made))
 	d.api.Store(c)
 	return c, nil
 }
@@ -138,7 +145,7 @@ func daemonText(err error) string {
 
 func classOf(err error, text string) error {
 	switch {
-	case errdefs.IsNotFound(err):
+	case isGone(err):
 		return errdefs.ErrNotFound
 	case errdefs.IsConflict(err), errdefs.IsFailedPrecondition(err):
 		return errdefs.ErrFailedPrecondition

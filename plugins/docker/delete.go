@@ -31,7 +31,7 @@ func (e *Engine) Delete(r *atom.EngineDeleteRequest) error {
 	}
 	err = api.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: r.Force, RemoveVolumes: true})
 	switch {
-	case err == nil, errdefs.IsNotFound(err):
+	case err == nil, isGone(err):
 		e.markStopping(c.ID, false)
 		return nil
 	case errdefs.IsConflict(err):

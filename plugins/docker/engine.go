@@ -9,6 +9,8 @@ package docker
 import (
 	"context"
 	"regexp"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -101,18 +103,26 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 	if err != nil {
 		return nil, e.daemon.fault(ctx, err)
 	}
+	driver, _ := e.logConfig()
+	if known := info.Plugins.Log; len(known) > 0 && !slices.Contains(known, driver) {
+		return nil, atom.Errorf(errdefs.ErrFailedPrecondition, "the daemon at %s has no log driver %q; leave log_driver out, or name one of %s",
+			e.daemon.endpoint.host, driver, strings.Join(known, ", "))
+	}
 	caps := baseCapabilities()
 	if info.CPUCfsQuota || info.CPUCfsPeriod {
 		caps = append(caps, atom.CapCPU)
 	}
 	if info.MemoryLimit {
-		caps = append(caps, atom.CapMemory)
+		caps = append(caps, atom.CapMemory, atom.CapOOM)
 	}
 	if _, ok := info.Runtimes["nvidia"]; ok {
 		caps = append(caps, atom.CapGPUs)
 	}
-	if e.settings.LogDriver == "local" {
+	if driver != "json-file" {
 		caps = append(caps, atom.CapExactBytes)
+	}
+	if e.daemon.podman.Load() {
+		caps = podmanLacks.Missing(caps)
 	}
 	return caps, nil
 }
@@ -120,8 +130,8 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 // baseCapabilities holds whatever the daemon's machine is.
 func baseCapabilities() atom.Capabilities {
 	return atom.Capabilities{
-		atom.CapImages, atom.CapMountBind, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser, atom.CapUserNames,
-		atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup, atom.CapDurable,
+		atom.CapImages, atom.CapMountBind, atom.CapBindSource, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser, atom.CapUserNames,
+		atom.CapLogTimes, atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup, atom.CapDurable,
 	}
 }
 
@@ -188,6 +198,7 @@ func (e *Engine) inspect(ctx context.Context, ref string) (container.InspectResp
 	if c.ContainerJSONBase == nil || c.State == nil || c.Config == nil {
 		return container.InspectResponse{}, atom.Errorf(errdefs.ErrInternal, "the daemon's description of container %.12s is incomplete", ref)
 	}
+	asDocker(c.State)
 	return c, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/client"
 
 	"github.com/atom-router/atom-router/atom"
 )
@@ -28,12 +29,9 @@ func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := api.ContainerList(ctx, container.ListOptions{
-		All:     true,
-		Filters: filters.NewArgs(filters.Arg("label", atom.LabelOwner+"="+atom.OwnerOr(r.Owner))),
-	})
+	all, err := e.containers(ctx, api, atom.LabelOwner+"="+atom.OwnerOr(r.Owner))
 	if err != nil {
-		return nil, e.daemon.fault(ctx, err)
+		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(c container.Summary) bool {
 		t, ok := createdLabel(c.Labels)
@@ -82,4 +80,13 @@ func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 		return cmp.Or(a.CreatedAt().Compare(b.CreatedAt()), cmp.Compare(a.ID(), b.ID()))
 	})
 	return found, nil
+}
+
+// containers are those with a label, in any state.
+func (e *Engine) containers(ctx context.Context, api *client.Client, label string) ([]container.Summary, error) {
+	if e.daemon.podman.Load() {
+		return e.daemon.podmanList(ctx, label)
+	}
+	all, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", label))})
+	return all, e.daemon.fault(ctx, err)
 }

@@ -101,6 +101,7 @@ type logSource struct {
 	frames *frames // of the pass in progress; nil between passes
 	drop   func()  // ends it
 	final  bool    // it began when the container had stopped
+	polls  *polls  // instead of a follow; nil where that can be trusted
 }
 
 // Close implements atom.LogSource. The transport closes the connection of a
@@ -202,6 +203,10 @@ func (s *logSource) tryOpen() error {
 	}
 	s.final = state != atom.Running
 	follow := !s.final && !s.noFollow
+	s.polls = s.polls.next(s.e.daemon.podman.Load() && !s.final)
+	if s.polls != nil {
+		follow = false
+	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	timed := !s.plain()
 	body, err := s.ask(ctx, container.LogsOptions{Follow: follow, Since: sinceParam(s.pos.from.at), Timestamps: timed}, s.show)
@@ -286,12 +291,12 @@ func (s *logSource) read() (atom.LogChunk, error) {
 	for {
 		if chunk.Data != nil {
 			next, size, ok := s.frames.ready()
-			if s.split || !ok || next != stream || len(chunk.Data)+size > chunkBytes {
+			if s.split || s.polls != nil || !ok || next != stream || len(chunk.Data)+size > chunkBytes {
 				chunk.Cursor = s.pos.cursor()
 				return chunk, nil
 			}
 		}
-		r, err := s.frames.next()
+		r, err := s.polls.take(s.frames)
 		if err == nil && !s.frames.timed && r.piece() {
 			err = errLong
 		}
@@ -395,6 +400,9 @@ func (s *logSource) after(err error) error {
 	if !clean && !errors.Is(err, context.Canceled) && !isConnectionError(err) && !(errors.As(err, &fault) && s.fresh > 0) {
 		return err
 	}
+	if clean && s.polls.owe() {
+		return pause(s.ctx, pollMin)
+	}
 	if clean && s.back != nil {
 		if s.missed++; s.missed >= retraceAttempts || s.noFollow {
 			return errRotated
@@ -408,9 +416,16 @@ func (s *logSource) after(err error) error {
 	}
 	if s.fresh > 0 {
 		s.backoff = 0
+		if s.polls != nil {
+			return pause(s.ctx, pollMin)
+		}
 		return nil
 	}
-	s.backoff = min(max(2*s.backoff, 20*time.Millisecond), backoffMax)
+	longest := backoffMax
+	if s.polls != nil {
+		longest = pollMax
+	}
+	s.backoff = min(max(2*s.backoff, 20*time.Millisecond), longest)
 	return pause(s.ctx, s.backoff)
 }
 

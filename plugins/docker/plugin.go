@@ -17,7 +17,7 @@ func Plugin() plugin.Plugin[Config] {
 	return plugin.Plugin[Config]{
 		Name:         "docker",
 		Version:      Version,
-		Capabilities: append(baseCapabilities(), atom.CapCPU, atom.CapMemory, atom.CapGPUs, atom.CapExactBytes),
+		Capabilities: append(baseCapabilities(), atom.CapCPU, atom.CapMemory, atom.CapOOM, atom.CapGPUs, atom.CapExactBytes),
 		Env:          []string{"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"},
 		New: func(ctx context.Context, c Config, log hclog.Logger) (atom.Engine, error) {
 			return New(ctx, c, log)

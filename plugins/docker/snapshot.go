@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"strconv"
@@ -15,6 +16,13 @@ import (
 // labelUser keeps Spec.Labels as JSON. They stand on the container as they
 // are, too; but there they cannot be told from the image's and the backend's.
 const labelUser = atom.Label + ".labels"
+
+// labelAtom is the value of atom.Label. Events are asked for by both, as
+// Podman knows no labels without a value.
+const labelAtom = "atom"
+
+// labelImage keeps the request's Image: Podman tells what it made of it.
+const labelImage = atom.Label + ".image"
 
 // ours reports whether a container is an atom of owner.
 func ours(c container.InspectResponse, owner string) bool {
@@ -40,7 +48,7 @@ func infoOf(c container.InspectResponse) atom.Info {
 	info := atom.Info{
 		ID:        c.ID,
 		Name:      labels[atom.LabelName],
-		Image:     c.Config.Image,
+		Image:     cmp.Or(labels[labelImage], c.Config.Image),
 		Rule:      labels[atom.LabelRule],
 		CreatedAt: createdAt(c),
 		StartedAt: parseTime(c.State.StartedAt),
@@ -55,7 +63,11 @@ func infoOf(c container.InspectResponse) atom.Info {
 	if !ended {
 		return info
 	}
-	info.StoppedAt = parseTime(c.State.FinishedAt)
+	// The daemon notes a start when it has heard of it, and an end by when it
+	// was: that of a short job may come first.
+	if info.StoppedAt = parseTime(c.State.FinishedAt); !info.StoppedAt.IsZero() && info.StoppedAt.Before(info.StartedAt) {
+		info.StoppedAt = info.StartedAt
+	}
 	exit := exitOf(c.State)
 	info.ExitCode, info.Result, info.Message = exit.Code, exit.Result(), c.State.Error
 	switch {
@@ -169,10 +181,11 @@ func (e *Engine) labelsFor(r *atom.EngineCreateRequest, now time.Time) map[strin
 	labels := make(map[string]string, len(e.settings.Labels)+len(r.Spec.Labels)+6)
 	maps.Copy(labels, e.settings.Labels)
 	maps.Copy(labels, r.Spec.Labels)
-	labels[atom.Label] = "atom"
+	labels[atom.Label] = labelAtom
 	labels[atom.LabelOwner] = atom.OwnerOr(r.Owner)
 	labels[atom.LabelCreated] = strconv.FormatInt(now.UnixNano(), 10)
 	labels[atom.LabelHash] = r.Hash()
+	labels[labelImage] = r.Image
 	if r.Name != "" {
 		labels[atom.LabelName] = r.Name
 	}

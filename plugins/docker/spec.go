@@ -42,12 +42,13 @@ func (e *Engine) configFor(r *atom.EngineCreateRequest, now time.Time) *containe
 
 // hostConfigFor is what the machine grants a container for r.
 func (e *Engine) hostConfigFor(r *atom.EngineCreateRequest) *container.HostConfig {
+	driver, options := e.logConfig()
 	h := &container.HostConfig{
 		NetworkMode:   container.NetworkMode(e.settings.Network),
 		Runtime:       e.settings.Runtime,
 		ExtraHosts:    e.settings.ExtraHosts,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
-		LogConfig:     container.LogConfig{Type: e.settings.LogDriver, Config: e.settings.logOptions},
+		LogConfig:     container.LogConfig{Type: driver, Config: options},
 	}
 	for _, m := range r.Spec.Mounts {
 		// Of Docker's two ways only mounts refuse a source that is not
@@ -73,4 +74,18 @@ func (e *Engine) hostConfigFor(r *atom.EngineCreateRequest) *container.HostConfi
 		h.DeviceRequests = []container.DeviceRequest{{Count: res.GPUs, Capabilities: [][]string{{"gpu"}}}}
 	}
 	return h
+}
+
+// logConfig is how the daemon is to keep the output: as the config says, or as
+// its kind does best.
+func (e *Engine) logConfig() (driver string, options map[string]string) {
+	switch {
+	case e.settings.LogDriver != "":
+		driver = e.settings.LogDriver
+	case e.daemon.podman.Load():
+		driver = podmanLogDriver
+	default:
+		driver = defaultLogDriver
+	}
+	return driver, e.settings.logOptions(driver)
 }

@@ -103,3 +103,16 @@ func TestStartThatLostItsProcess(t *testing.T) {
 		t.Errorf("%d starts, %d removals", starts, removed)
 	}
 }
+
+// A short job's end may be noted as of before its start.
+func TestEndsAfterItsStart(t *testing.T) {
+	c := container.InspectResponse{
+		ContainerJSONBase: &container.ContainerJSONBase{ID: fakeID, State: &container.State{
+			Status: "exited", StartedAt: "2026-01-02T03:04:05.2Z", FinishedAt: "2026-01-02T03:04:05.1Z",
+		}},
+		Config: &container.Config{},
+	}
+	if info := infoOf(c); !info.StoppedAt.Equal(info.StartedAt) || info.StartedAt.Nanosecond() != 200_000_000 {
+		t.Errorf("it ran from %v to %v", info.StartedAt, info.StoppedAt)
+	}
+}

@@ -45,7 +45,7 @@ func (e *Engine) Stop(r *atom.EngineStopRequest) error {
 		err = api.ContainerStop(ctx, c.ID, options)
 	}
 	switch {
-	case err == nil, errdefs.IsNotFound(err), errdefs.IsConflict(err):
+	case err == nil, isGone(err), errdefs.IsConflict(err):
 		// Stopped, being removed, or not running any more: its end is on
 		// record or will be in a moment.
 		_, err := e.await(ctx, c)

@@ -155,17 +155,11 @@ func (w *watch) stream(ctx context.Context, since *time.Time) (opened bool, err 
 		return false, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	messages, errs := api.Events(ctx, events.ListOptions{
-		Since: unixTime(since.UnixNano()),
-		Filters: filters.NewArgs(
-			filters.Arg("type", string(events.ContainerEventType)),
-			filters.Arg("label", atom.LabelOwner),
-			filters.Arg("event", string(events.ActionStart)),
-			filters.Arg("event", string(events.ActionOOM)),
-			filters.Arg("event", string(events.ActionDie)),
-			filters.Arg("event", string(events.ActionDestroy)),
-		),
-	})
+	wanted := filters.NewArgs(filters.Arg("type", string(events.ContainerEventType)), filters.Arg("label", atom.Label+"="+labelAtom))
+	for _, action := range []events.Action{events.ActionStart, events.ActionOOM, events.ActionDie, events.ActionDestroy, podmanDied, podmanRemove} {
+		wanted.Add("event", string(action)) // daemons pay no heed to those that they do not know
+	}
+	messages, errs := api.Events(ctx, events.ListOptions{Since: unixTime(since.UnixNano()), Filters: wanted})
 	defer func() {
 		cancel()
 		for range errs { // closed when the client's goroutine has ended
@@ -204,7 +198,7 @@ func (w *watch) tell(m events.Message) {
 			if err == nil {
 				t.seen.ended, t.seen.code, t.seen.at = true, code, time.Unix(0, m.TimeNano).UTC()
 			}
-		case events.ActionDestroy:
+		case events.ActionDestroy, podmanRemove:
 			t.seen.gone = true
 		}
 		t.mu.Unlock()

@@ -93,7 +93,7 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 	}
 	caps := baseCapabilities()
 	if e.settings.AllowHostPath {
-		caps = append(caps, atom.CapMountBind)
+		caps = append(caps, atom.CapMountBind, atom.CapBindSource)
 	}
 	return caps, nil
 }
@@ -103,7 +103,7 @@ func (e *Engine) Probe(ctx context.Context) (atom.Capabilities, error) {
 func baseCapabilities() atom.Capabilities {
 	return atom.Capabilities{
 		atom.CapImages, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser,
-		atom.CapCPU, atom.CapMemory, atom.CapGPUs, atom.CapDelete, atom.CapLookup, atom.CapDurable,
+		atom.CapCPU, atom.CapMemory, atom.CapGPUs, atom.CapOOM, atom.CapLogTimes, atom.CapDelete, atom.CapLookup, atom.CapDurable,
 	}
 }
 

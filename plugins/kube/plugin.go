@@ -17,7 +17,7 @@ func Plugin() plugin.Plugin[Config] {
 	return plugin.Plugin[Config]{
 		Name:         "kube",
 		Version:      Version,
-		Capabilities: append(baseCapabilities(), atom.CapMountBind),
+		Capabilities: append(baseCapabilities(), atom.CapMountBind, atom.CapBindSource),
 		Env: []string{
 			"KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT",
 			"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy",

@@ -42,7 +42,7 @@ const maxCreating = 16
 // capabilities are what a plain process can do.
 func capabilities() atom.Capabilities {
 	return atom.Capabilities{
-		atom.CapExactBytes, atom.CapLogStreams, atom.CapLogsAfterKill,
+		atom.CapExactBytes, atom.CapLogTimes, atom.CapLogStreams, atom.CapLogsAfterKill,
 		atom.CapStopEscalation, atom.CapDelete, atom.CapLookup, atom.CapDurable,
 	}
 }

@@ -30,8 +30,8 @@ const (
 // AllCapabilities is what an Engine can do that is not told to do less.
 func AllCapabilities() atom.Capabilities {
 	return atom.Capabilities{
-		atom.CapImages, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser, atom.CapUserNames, atom.CapCPU, atom.CapMemory,
-		atom.CapExactBytes, atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
+		atom.CapImages, atom.CapMountVolume, atom.CapMountTmpfs, atom.CapUser, atom.CapUserNames, atom.CapCPU, atom.CapMemory, atom.CapOOM,
+		atom.CapExactBytes, atom.CapLogTimes, atom.CapLogStreams, atom.CapLogsAfterKill, atom.CapStopEscalation, atom.CapDelete, atom.CapLookup,
 	}
 }
 
