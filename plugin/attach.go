@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/atom-router/atom-router/atom"
@@ -64,6 +66,8 @@ func Attach(ctx context.Context, socket string, options ...grpc.DialOption) (*At
 		grpc.WithIdleTimeout(0),
 		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(4 * streamWindow),
 		grpc.WithContextDialer(last.dial),
+		// gRPC would give up on one that stands still after 20 s.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: 24 * time.Hour}),
 	}, options...)...)
 	if err != nil {
 		last.Close()

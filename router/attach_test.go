@@ -146,6 +146,12 @@ func TestAttachRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	allowed.Close()
+	_, err = New(t.Context(), Config{
+		Backends: []Backend{{Name: "a", Address: "unix:///run/b.sock", Attach: "/run/a.sock"}}, Default: Rule{Tiers: tiers("a")},
+	}, Options{NoJanitor: true, AllowAttach: true})
+	if want := "router config: backend[0].attach: attach is for plugins. It is the daemon at the address that is attached to one."; err == nil || err.Error() != want {
+		t.Errorf("with an address: %v", err)
+	}
 	// Nor does a Reload.
 	config.Backends[0].Attach = ""
 	e, err := New(t.Context(), config, Options{NoJanitor: true})

@@ -171,6 +171,9 @@ func (k *checker) address(path string, b *Backend) {
 	if len(b.Env) > 0 {
 		k.fail(path+".env", "env is for plugins", "A daemon at an address gets no variables of this process.")
 	}
+	if b.Attach != "" {
+		k.fail(path+".attach", "attach is for plugins", "It is the daemon at the address that is attached to one.")
+	}
 	for _, f := range atom.AsFieldErrors(b.endpoint().Check()) {
 		k.fail(path+"."+f.Field, "the daemon cannot be reached like this", "%s: %s.", f.Field, f.Reason)
 	}

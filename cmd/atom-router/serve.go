@@ -54,7 +54,8 @@ func (a *app) serve(ctx context.Context) error {
 		Name: "atom-router", Level: hclog.LevelFromString(a.logLevel), Output: a.stderr, Color: hclog.ColorOff,
 	})
 	d, err := daemon.Start(ctx, daemon.Options{
-		ConfigPath: path, Version: ownSource().version, Tracer: a.tracer, Router: router.Options{Logger: log, Builtin: builtin},
+		ConfigPath: path, Version: ownSource().version, Tracer: a.tracer,
+		Router: router.Options{Logger: log, Builtin: builtin, AllowAttach: a.allowAttach},
 	})
 	if err != nil {
 		return err

@@ -58,6 +58,15 @@ type Daemon struct {
 	ended bool
 }
 
+// read reads the config and says all that is to be said about it.
+func read(o Options) (*config.File, config.Diagnostics) {
+	file, diags := config.Read(o.ConfigPath)
+	if !o.Router.AllowAttach {
+		diags = append(diags, file.CheckAttach()...)
+	}
+	return file, diags
+}
+
 // Start reads the config, listens, and starts every plugin. Its error says all
 // that is wrong with the config, config.Diagnostics, or what keeps it from
 // listening; nothing is left behind then. ctx bounds Start alone.
@@ -65,7 +74,7 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 	if o.Router.Logger == nil {
 		o.Router.Logger = hclog.NewNullLogger()
 	}
-	file, diags := config.Read(o.ConfigPath)
+	file, diags := read(o)
 	if len(diags.Errors()) > 0 {
 		return nil, diags
 	}
@@ -182,7 +191,7 @@ func (d *Daemon) Reload(ctx context.Context) (warnings []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
 	defer context.AfterFunc(d.life, cancel)()
-	file, diags := config.Read(d.options.ConfigPath)
+	file, diags := read(d.options)
 	if len(diags.Errors()) > 0 {
 		return nil, atom.Errorf(errdefs.ErrInvalidArgument, "nothing was changed:\n%s", textOf(diags))
 	}
