@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -203,8 +202,10 @@ func TestTraces(t *testing.T) {
 // plugin's part.
 func TestTracesThroughTheDaemon(t *testing.T) {
 	r := startReceiver(t)
-	address := "unix://" + filepath.Join(t.TempDir(), "engine.sock")
-	s := newScene(t, "", processConfig+fmt.Sprintf("listen %q { path = %q }\n", "unix", strings.TrimPrefix(address, "unix://")))
+	s := newScene(t, "", processConfig+`
+listen "unix" { path = "engine.sock" }
+`)
+	address := "unix://" + filepath.Join(s.work, "engine.sock")
 	serve := s.command("serve")
 	serve.Env = append(serve.Env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+r.http, "OTEL_SERVICE_NAME=daemon")
 	d := startChild(t, serve)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -160,6 +161,10 @@ func (d *decoder) listen(b *hclsyntax.Block) (l Listen, ok bool) {
 		}
 	}
 	if l.Path != "" {
+		// Of a file that was named relatively, as ./atom-router.hcl is.
+		if abs, err := filepath.Abs(l.Path); err == nil {
+			l.Path = abs
+		}
 		if err := (router.Endpoint{Address: "unix://" + l.Path}).Check(); err != nil {
 			d.fail(b.Body.Attributes["path"].Expr.Range(), "this cannot be a socket's path", err.Error())
 		}
