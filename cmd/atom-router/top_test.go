@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,17 +134,42 @@ func (term *terminal) end(code int) {
 	}
 }
 
-func TestTop(t *testing.T) {
-	s := newScene(t, "", processConfig)
+// nearAndFar runs a test with a router of the command's own, and with a
+// daemon's, whose flags it gets.
+func nearAndFar(t *testing.T, test func(t *testing.T, s *scene, flags ...string)) {
+	t.Run("near", func(t *testing.T) { test(t, newScene(t, "", processConfig)) })
+	t.Run("far", func(t *testing.T) {
+		s := newScene(t, "", "")
+		socket := filepath.Join(s.tmp, "engine.sock")
+		served := filepath.Join(s.work, "served.hcl")
+		if err := os.WriteFile(served, fmt.Appendf(nil, "%s\nlisten \"unix\" { path = %q }\n", processConfig, socket), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		daemon := s.start(t, "serve", "-c", served)
+		daemon.until(daemon.err, "listening: ")
+		defer func() {
+			daemon.signal(syscall.SIGTERM)
+			if code := daemon.wait(); code != 0 {
+				t.Errorf("the daemon ended with %d: %s", code, daemon.err.all.String())
+			}
+		}()
+		test(t, s, "--address", "unix://"+socket)
+	})
+}
+
+func TestTop(t *testing.T) { nearAndFar(t, testTop) }
+
+func testTop(t *testing.T, s *scene, flags ...string) {
+	with := func(args ...string) []string { return append(slices.Clone(flags), args...) }
 	var ids []string
 	for _, job := range []string{"wanted", "other"} {
-		out, errs, code := s.run(t, "create", "--name", job, "none", "--", "sh", "-c", "printf '\\033]0;title\\007output of "+job+"\\n'; exec sleep 1000")
+		out, errs, code := s.run(t, with("create", "--name", job, "none", "--", "sh", "-c", "printf '\\033]0;title\\007output of "+job+"\\n'; exec sleep 1000")...)
 		if code != 0 {
 			t.Fatal(errs)
 		}
 		ids = append(ids, strings.TrimSpace(out))
 	}
-	term := s.onTerminal(t, "top")
+	term := s.onTerminal(t, with("top")...)
 	term.until("1 backend, 2 atoms alive")
 	term.until("wanted")
 	term.until("other")
@@ -170,10 +198,10 @@ func TestTop(t *testing.T) {
 	term.until("1 atom alive")
 	term.press("q")
 	term.end(0)
-	if out, _, _ := s.run(t, "list", "--state", "running", "-o", "id"); out != ids[1]+"\n" {
+	if out, _, _ := s.run(t, with("list", "--state", "running", "-o", "id")...); out != ids[1]+"\n" {
 		t.Errorf("these run yet: %q", out)
 	}
-	s.run(t, append([]string{"rm", "--force"}, ids...)...)
+	s.run(t, with(append([]string{"rm", "--force"}, ids...)...)...)
 }
 
 func TestTopEnds(t *testing.T) {

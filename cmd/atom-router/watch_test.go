@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -151,21 +152,23 @@ a      docker   1         removed    -       0          -       -
 }
 
 // A job's life as seen by another command.
-func TestWatchAJob(t *testing.T) {
-	s := newScene(t, "", processConfig)
-	watch := s.start(t, "list", "--watch", "-o", "json", "-l", "test")
-	backends := s.start(t, "backends", "-w")
+func TestWatchAJob(t *testing.T) { nearAndFar(t, testWatchAJob) }
+
+func testWatchAJob(t *testing.T, s *scene, flags ...string) {
+	with := func(args ...string) []string { return append(slices.Clone(flags), args...) }
+	watch := s.start(t, with("list", "--watch", "-o", "json", "-l", "test")...)
+	backends := s.start(t, with("backends", "-w")...)
 	backends.until(backends.out, `^process +process +\S+ +ready `)
-	out, _, code := s.run(t, "create", "-l", "test=1", "none", "--", "sleep", "1000")
+	out, _, code := s.run(t, with("create", "-l", "test=1", "none", "--", "sleep", "1000")...)
 	if code != 0 {
 		t.Fatal(code)
 	}
 	id := idIn(t, out)
 	line := func(state string) { watch.until(watch.out, fmt.Sprintf(`^\{"id":"%s",.*"state":"%s",`, id, state)) }
 	line("running")
-	s.run(t, "stop", "--force", id)
+	s.run(t, with("stop", "--force", id)...)
 	line("stopped")
-	s.run(t, "rm", id)
+	s.run(t, with("rm", id)...)
 	line("deleted")
 	for name, c := range map[string]*child{"list": watch, "backends": backends} {
 		c.signal(syscall.SIGINT)
