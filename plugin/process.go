@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -153,7 +154,7 @@ func (p *process) explain(err error) error {
 	}
 	switch {
 	case strings.Contains(err.Error(), "incompatible API version"):
-		return fmt.Errorf("it speaks another protocol than this router's version %d; upgrade whichever is older (%w)", ProtocolMajor, err)
+		return otherMajor(first)
 	case first != "" && !looksLikeHandshake(first):
 		return fmt.Errorf("it printed %q where a plugin prints its handshake%s; is it an engine plugin of atom-router?", first, p.stderr.lastWords())
 	case first != "":
@@ -171,6 +172,20 @@ func (p *process) lastWords() string {
 		return ""
 	}
 	return p.stderr.lastWords()
+}
+
+// otherMajor says who is to upgrade where the handshake offers none of the
+// protocol's versions that this router speaks.
+func otherMajor(handshake string) error {
+	fields := strings.Split(handshake, "|")
+	major, err := strconv.Atoi(fields[min(1, len(fields)-1)])
+	switch {
+	case err != nil:
+		return fmt.Errorf("its handshake, %q, names no version of the plugin protocol; is it an engine plugin of atom-router?", handshake)
+	case major > ProtocolMajor:
+		return fmt.Errorf("it speaks version %d of the plugin protocol and this router version %d: upgrade the router", major, ProtocolMajor)
+	}
+	return fmt.Errorf("it speaks version %d of the plugin protocol and this router version %d: upgrade the plugin", major, ProtocolMajor)
 }
 
 // looksLikeHandshake tells go-plugin's line from anything else.

@@ -1,0 +1,168 @@
+package plugin
+
+import (
+	"context"
+	"io"
+
+	"github.com/containerd/errdefs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
+	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
+)
+
+// MaxMessageBytes is the largest message that either end of the wire takes.
+const MaxMessageBytes = 64 << 20
+
+// Client is an atom.Engine at the other end of a gRPC connection: a plugin
+// process, or whatever else serves the protocol. It implements all optional
+// interfaces; calls that the engine behind it cannot serve are NotImplemented.
+//
+// A broken connection is Unavailable, and for a Create that may have reached
+// the engine an *atom.OutcomeUnknown. All methods may be called from any number of
+// goroutines.
+type Client struct {
+	rpc     pb.EngineClient
+	options []grpc.CallOption
+	// tells is set where a call tells whether it got as far as the other
+	// side.
+	tells bool
+}
+
+var (
+	_ atom.Engine   = (*Client)(nil)
+	_ atom.Deleter  = (*Client)(nil)
+	_ atom.Lookuper = (*Client)(nil)
+	_ atom.Prober   = (*Client)(nil)
+)
+
+// NewClient returns a client over conn, which stays the caller's to close.
+func NewClient(conn grpc.ClientConnInterface) *Client {
+	_, tells := conn.(*grpc.ClientConn)
+	return &Client{rpc: pb.NewEngineClient(conn), options: callOptions(), tells: tells}
+}
+
+// callOptions let a Create with a large environment through.
+func callOptions() []grpc.CallOption {
+	return []grpc.CallOption{grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)}
+}
+
+// Probe implements atom.Prober.
+func (c *Client) Probe(ctx context.Context) (atom.Capabilities, error) {
+	resp, err := c.rpc.Probe(ctx, &pb.ProbeRequest{}, c.options...)
+	if err != nil {
+		return nil, wire.ErrorFromWire(ctx, err)
+	}
+	return wire.CapabilitiesFromWire(resp.Capabilities), nil
+}
+
+// Get implements atom.Engine.
+func (c *Client) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return nil, err
+	}
+	ctx := atom.ContextOr(r.Context)
+	resp, err := c.rpc.Get(ctx, &pb.GetRequest{Owner: r.Owner, Id: r.ID}, c.options...)
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Lookup implements atom.Lookuper.
+func (c *Client) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
+	if err := wire.Sendable("key", r.Key, "owner", r.Owner); err != nil {
+		return nil, err
+	}
+	ctx := atom.ContextOr(r.Context)
+	resp, err := c.rpc.Lookup(ctx, &pb.LookupRequest{Owner: r.Owner, Key: r.Key}, c.options...)
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Create implements atom.Engine. Where the connection broke after the request
+// had gone out and before the answer came, the error is an
+// *atom.OutcomeUnknown.
+func (c *Client) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
+	if err := r.Validate(); err != nil { // refuses what is not sendable, too
+		return nil, err
+	}
+	ctx := atom.ContextOr(r.Context)
+	var reached peer.Peer // filled in once the call has a connection
+	resp, err := c.rpc.Create(ctx, wire.CreateToWire(r), append(c.options[:len(c.options):len(c.options)], grpc.Peer(&reached))...)
+	if err != nil && ctx.Err() == nil && wire.Broken(err) && (reached.Addr != nil || !c.tells) {
+		return nil, &atom.OutcomeUnknown{Key: r.Key, Err: wire.ErrorFromWire(ctx, err)}
+	}
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Wait implements atom.Engine.
+func (c *Client) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return nil, err
+	}
+	ctx := atom.ContextOr(r.Context)
+	resp, err := c.rpc.Wait(ctx, &pb.WaitRequest{Owner: r.Owner, Id: r.ID}, c.options...)
+	return c.atom(ctx, resp.GetAtom(), err)
+}
+
+// Stop implements atom.Engine.
+func (c *Client) Stop(r *atom.EngineStopRequest) error {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return err
+	}
+	ctx := atom.ContextOr(r.Context)
+	_, err := c.rpc.Stop(ctx, wire.StopToWire(r), c.options...)
+	return wire.ErrorFromWire(ctx, err)
+}
+
+// Delete implements atom.Deleter.
+func (c *Client) Delete(r *atom.EngineDeleteRequest) error {
+	if err := wire.Sendable("id", r.ID, "owner", r.Owner); err != nil {
+		return err
+	}
+	ctx := atom.ContextOr(r.Context)
+	_, err := c.rpc.Delete(ctx, &pb.DeleteRequest{Owner: r.Owner, Id: r.ID, Force: r.Force}, c.options...)
+	return wire.ErrorFromWire(ctx, err)
+}
+
+// List implements atom.Engine.
+func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
+	if err := wire.Sendable("owner", r.Owner); err != nil {
+		return nil, err
+	}
+	ctx := atom.ContextOr(r.Context)
+	// Whatever ends the loop below ends the stream.
+	streaming, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.rpc.List(streaming, wire.ListToWire(r), c.options...)
+	if err != nil {
+		return nil, wire.ErrorFromWire(ctx, err)
+	}
+	var atoms []atom.Atom
+	for {
+		batch, err := stream.Recv()
+		if err == io.EOF {
+			return atoms, nil
+		}
+		if err != nil && !wire.Broken(err) {
+			// The engine's word, which may stand beside atoms.
+			return atoms, wire.ErrorFromWire(ctx, err)
+		}
+		if err != nil {
+			return nil, wire.ErrorFromWire(ctx, err)
+		}
+		for _, a := range batch.GetAtoms() {
+			atoms = append(atoms, wire.AtomFromWire(a, c))
+		}
+	}
+}
+
+// atom is the answer of a call that returns one.
+func (c *Client) atom(ctx context.Context, w *pb.Atom, err error) (atom.Atom, error) {
+	if err != nil {
+		return nil, wire.ErrorFromWire(ctx, err)
+	}
+	if w.GetId() == "" {
+		return nil, atom.Errorf(errdefs.ErrInternal, "the plugin answered without an atom")
+	}
+	return wire.AtomFromWire(w, c), nil
+}

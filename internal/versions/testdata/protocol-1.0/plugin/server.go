@@ -1,0 +1,160 @@
+package plugin
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/containerd/errdefs"
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
+	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
+)
+
+// listBatch is how many atoms a message of a List holds, and listBytes about
+// how large it gets: atoms may have large labels.
+const (
+	listBatch = 256
+	listBytes = 1 << 20
+)
+
+// RegisterEngine serves e at s. It is what Serve does for a plugin, without
+// the process around it: for tests over a connection in memory, and for
+// servers that are no plugins. Describe and Configure are NotImplemented. e is
+// not closed.
+func RegisterEngine(s grpc.ServiceRegistrar, e atom.Engine) {
+	pb.RegisterEngineServer(s, &server{engine: func() (atom.Engine, error) { return e, nil }, log: hclog.NewNullLogger()})
+}
+
+// server puts an engine on the wire. It converts and does nothing else, but
+// for keeping a panic in an engine from ending the process.
+type server struct {
+	pb.UnimplementedEngineServer
+	engine func() (atom.Engine, error)
+	log    hclog.Logger
+}
+
+// call asks the engine something, and turns its panic into an Internal error.
+func call[T any](s *server, method string, ask func(atom.Engine) (T, error)) (answer T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in the engine", "method", method, "panic", p, "stack", string(debug.Stack()))
+			err = wire.ErrorToWire(atom.Errorf(errdefs.ErrInternal, "the engine panicked in %s: %v", method, p))
+		}
+	}()
+	e, err := s.engine()
+	if err != nil {
+		return answer, wire.ErrorToWire(err)
+	}
+	answer, err = ask(e)
+	if err != nil {
+		return answer, wire.ErrorToWire(err)
+	}
+	return answer, nil
+}
+
+func (s *server) Probe(ctx context.Context, _ *pb.ProbeRequest) (*pb.ProbeResponse, error) {
+	return call(s, "Probe", func(e atom.Engine) (*pb.ProbeResponse, error) {
+		p, ok := e.(atom.Prober)
+		if !ok {
+			return nil, lacks("Probe")
+		}
+		cs, err := p.Probe(ctx)
+		return &pb.ProbeResponse{Capabilities: wire.CapabilitiesToWire(cs)}, err
+	})
+}
+
+func (s *server) Lookup(ctx context.Context, r *pb.LookupRequest) (*pb.LookupResponse, error) {
+	return call(s, "Lookup", func(e atom.Engine) (*pb.LookupResponse, error) {
+		l, ok := e.(atom.Lookuper)
+		if !ok {
+			return nil, lacks("Lookup")
+		}
+		a, err := l.Lookup(&atom.EngineLookupRequest{Owner: r.Owner, Key: r.Key, Context: ctx})
+		if err != nil {
+			return nil, err
+		}
+		return &pb.LookupResponse{Atom: wire.AtomToWire(a)}, nil
+	})
+}
+
+func (s *server) Create(ctx context.Context, r *pb.CreateRequest) (*pb.CreateResponse, error) {
+	return call(s, "Create", func(e atom.Engine) (*pb.CreateResponse, error) {
+		req := wire.CreateFromWire(r)
+		req.Context = ctx
+		a, err := e.Create(req)
+		if err != nil {
+			return nil, err
+		}
+		return &pb.CreateResponse{Atom: wire.AtomToWire(a)}, nil
+	})
+}
+
+func (s *server) Get(ctx context.Context, r *pb.GetRequest) (*pb.GetResponse, error) {
+	return call(s, "Get", func(e atom.Engine) (*pb.GetResponse, error) {
+		a, err := e.Get(&atom.EngineGetRequest{Owner: r.Owner, ID: r.Id, Context: ctx})
+		if err != nil {
+			return nil, err
+		}
+		return &pb.GetResponse{Atom: wire.AtomToWire(a)}, nil
+	})
+}
+
+func (s *server) Wait(ctx context.Context, r *pb.WaitRequest) (*pb.WaitResponse, error) {
+	return call(s, "Wait", func(e atom.Engine) (*pb.WaitResponse, error) {
+		a, err := e.Wait(&atom.EngineWaitRequest{Owner: r.Owner, ID: r.Id, Context: ctx})
+		if err != nil {
+			return nil, err
+		}
+		return &pb.WaitResponse{Atom: wire.AtomToWire(a)}, nil
+	})
+}
+
+func (s *server) Stop(ctx context.Context, r *pb.StopRequest) (*pb.StopResponse, error) {
+	return call(s, "Stop", func(e atom.Engine) (*pb.StopResponse, error) {
+		req := wire.StopFromWire(r)
+		req.Context = ctx
+		return &pb.StopResponse{}, e.Stop(req)
+	})
+}
+
+func (s *server) Delete(ctx context.Context, r *pb.DeleteRequest) (*pb.DeleteResponse, error) {
+	return call(s, "Delete", func(e atom.Engine) (*pb.DeleteResponse, error) {
+		d, ok := e.(atom.Deleter)
+		if !ok {
+			return nil, lacks("Delete")
+		}
+		return &pb.DeleteResponse{}, d.Delete(&atom.EngineDeleteRequest{Owner: r.Owner, ID: r.Id, Force: r.Force, Context: ctx})
+	})
+}
+
+func (s *server) List(r *pb.ListRequest, stream grpc.ServerStreamingServer[pb.ListResponse]) error {
+	_, err := call(s, "List", func(e atom.Engine) (struct{}, error) {
+		req := wire.ListFromWire(r)
+		req.Context = stream.Context()
+		// A router that could not ask all its backends has both.
+		atoms, err := e.List(req)
+		var batch []*pb.Atom
+		size := 0
+		for i, a := range atoms {
+			batch = append(batch, wire.AtomToWire(a))
+			size += proto.Size(batch[len(batch)-1])
+			if i < len(atoms)-1 && len(batch) < listBatch && size < listBytes {
+				continue
+			}
+			if err := stream.Send(&pb.ListResponse{Atoms: batch}); err != nil {
+				return struct{}{}, err
+			}
+			batch, size = nil, 0
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+func lacks(method string) error {
+	return atom.Errorf(errdefs.ErrNotImplemented, "the engine has no %s", method)
+}
