@@ -213,3 +213,34 @@ func TestSettingsEqual(t *testing.T) {
 		}
 	}
 }
+
+func TestReadSettings(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "docker.hcl")
+	for text, want := range map[string]string{
+		"":                                   "{}",
+		" \n":                                "{}",
+		"# nothing\n":                        "{}",
+		"host = \"h\"\ntls { ca = \"x\" }\n": `{"host":"h","tls":{"ca":"x"}}`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, ds := ReadSettings(path)
+		if len(ds) > 0 {
+			t.Errorf("%q: %v", text, ds)
+			continue
+		}
+		if got, err := s.Decode(schema()); err != nil || string(got) != want {
+			t.Errorf("%q: %s, %v; want %s", text, got, err, want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("host = "), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, ds := ReadSettings(path); len(ds) == 0 || ds[0].Range.Filename != path {
+		t.Errorf("half a setting: %v", ds)
+	}
+	if _, ds := ReadSettings(path + ".none"); len(ds) != 1 || !strings.Contains(ds[0].Summary, "no such file") {
+		t.Errorf("no file: %v", ds)
+	}
+}
