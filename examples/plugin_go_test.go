@@ -100,6 +100,7 @@ func examine(t *testing.T, binary string) {
 }
 
 func TestGoPlugin(t *testing.T) {
+	t.Parallel() // one promise of an exam waits for half a minute
 	binary := buildGo(t)
 	t.Run("passes the exam", func(t *testing.T) { examine(t, binary) })
 	t.Run("logs to its host", func(t *testing.T) {

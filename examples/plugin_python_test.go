@@ -26,6 +26,7 @@ import (
 )
 
 func TestPythonPlugin(t *testing.T) {
+	t.Parallel() // one promise of an exam waits for half a minute
 	testenv.Python(t)
 	binary := filepath.Join(t.TempDir(), "atom-plugin-python")
 	if out, err := exec.CommandContext(t.Context(), "plugin-python/build.sh", binary).CombinedOutput(); err != nil {
