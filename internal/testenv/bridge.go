@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -44,6 +46,46 @@ func (b bridge) remove() error {
 		return nil
 	}
 	return ip("link", "delete", b.name)
+}
+
+// lead has what comes from the bridge for an address and port go to a port of
+// this machine's 127.0.0.1.
+func (b bridge) lead(address string, port, to int) error {
+	// Or nothing that comes from elsewhere could go there.
+	local := "/proc/sys/net/ipv4/conf/" + b.name + "/route_localnet"
+	if err := os.WriteFile(local, []byte("1"), 0o644); err != nil {
+		return err
+	}
+	return iptables("--append", "PREROUTING", "--in-interface", b.name, "--destination", address, "--protocol", "tcp",
+		"--dport", strconv.Itoa(port), "--jump", "DNAT", "--to-destination", "127.0.0.1:"+strconv.Itoa(to))
+}
+
+// leadNoMore undoes what lead did, in this or an earlier program.
+func (b bridge) leadNoMore() error {
+	if _, err := exec.LookPath("iptables"); err != nil {
+		return nil // then nothing was done
+	}
+	rules, err := exec.Command("iptables", "--wait", "--table", "nat", "--list-rules", "PREROUTING").Output()
+	if err != nil {
+		return fmt.Errorf("listing the rules of iptables: %w", err)
+	}
+	var errs []error
+	for rule := range strings.Lines(string(rules)) {
+		args := strings.Fields(rule)
+		if len(args) > 0 && args[0] == "-A" && slices.Contains(args, b.name) {
+			args[0] = "--delete"
+			errs = append(errs, iptables(args...))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func iptables(args ...string) error {
+	args = append([]string{"--wait", "--table", "nat"}, args...)
+	if out, err := exec.Command("iptables", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("iptables %v: %w: %s", args, err, out)
+	}
+	return nil
 }
 
 func ip(args ...string) error {

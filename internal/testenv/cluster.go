@@ -85,6 +85,11 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.importImages(ctx); err != nil {
 		return err
 	}
+	// Pods reach the API server where every pod looks for it, without a
+	// kube-proxy.
+	if err := errors.Join(c.bridge().add(), c.bridge().lead(apiService, 443, c.ports.apiServer)); err != nil {
+		return err
+	}
 	if err := c.Start(ctx, Kubelet); err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func (c *Cluster) Signal(name string, s os.Signal) error {
 // started in the same directories.
 func (c *Cluster) Remove() error {
 	containers, _ := filepath.Glob(filepath.Join(c.run, "containerd/io.containerd.runtime.v2.task/k8s.io/*"))
-	err := errors.Join(endProcesses(c.state, c.run), unmount(c.state, c.run), c.bridge().remove())
+	err := errors.Join(endProcesses(c.state, c.run), unmount(c.state, c.run), c.bridge().leadNoMore(), c.bridge().remove())
 	for _, dir := range containers {
 		// Of a container that nobody ended in good order an empty cgroup
 		// may be left, in version 2's tree or in version 1's many.

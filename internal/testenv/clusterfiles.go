@@ -20,6 +20,13 @@ import (
 // pauseImage is what holds the pods' namespaces open.
 const pauseImage = "docker.io/atom-router/pause:test"
 
+// serviceRange are the addresses of services, of which the API server's own is
+// the first.
+const (
+	serviceRange = "10.96.0.0/16"
+	apiService   = "10.96.0.1"
+)
+
 // nodeName is the node's. The API server reaches its kubelet under it.
 const nodeName = "localhost"
 
@@ -38,7 +45,7 @@ func (c *Cluster) command(name string) []string {
 		}
 	case APIServer:
 		return []string{
-			program, "--etcd-servers", url(c.ports.etcd), "--service-cluster-ip-range", "10.96.0.0/16",
+			program, "--etcd-servers", url(c.ports.etcd), "--service-cluster-ip-range", serviceRange,
 			"--cert-dir", c.path("pki"), "--secure-port", port(c.ports.apiServer), "--bind-address", "127.0.0.1",
 			"--service-account-issuer", "https://kubernetes.default.svc",
 			"--service-account-key-file", c.path("sa.pub"), "--service-account-signing-key-file", c.path("sa.key"),
@@ -118,9 +125,9 @@ state = %q
     conf_dir = %q
 `, c.path("containerd"), filepath.Join(c.run, "containerd"), c.socket(), pauseImage, cniDir, c.path("cni")),
 		"cni/pods.conflist": fmt.Sprintf(`{"cniVersion": "0.4.0", "name": "pods", "plugins": [
-  {"type": "bridge", "bridge": %q, "isGateway": true, "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]]}},
+  {"type": "bridge", "bridge": %q, "isGateway": true, "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]], "routes": [{"dst": %q}]}},
   {"type": "loopback"}]}
-`, c.bridge().name, c.path("addresses"), c.bridge().subnet()),
+`, c.bridge().name, c.path("addresses"), c.bridge().subnet(), serviceRange),
 		"kubelet.yaml": fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: 127.0.0.1
