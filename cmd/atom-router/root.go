@@ -97,7 +97,7 @@ by their IDs.`,
 	root.AddCommand(
 		a.runCommand(), a.createCommand(), a.getCommand(), a.listCommand(), a.logsCommand(), a.waitCommand(),
 		a.stopCommand(), a.deleteCommand(), a.explainCommand(), a.validateCommand(), a.backendsCommand(), a.topCommand(),
-		a.serveCommand(), a.reloadCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(), embeddedCommand(),
+		a.serveCommand(), a.reloadCommand(), a.healthCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(), embeddedCommand(),
 	)
 	root.AddCommand(topics()...)
 	withoutFiles(root)

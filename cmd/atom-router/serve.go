@@ -96,13 +96,9 @@ this machine whose socket the config names.`,
   atom-router reload --address unix:///run/atom-router/engine.sock`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			e, ok := a.endpoint()
-			if !ok {
-				address, err := a.ownDaemon()
-				if err != nil {
-					return err
-				}
-				e = router.Endpoint{Address: address}
+			e, err := a.daemonOrOwn()
+			if err != nil {
+				return err
 			}
 			ctx, stop := untilInterrupted(cmd.Context())
 			defer stop()
@@ -115,6 +111,15 @@ this machine whose socket the config names.`,
 			})
 		},
 	}
+}
+
+// daemonOrOwn is the daemon that is meant, or this machine's.
+func (a *app) daemonOrOwn() (router.Endpoint, error) {
+	if e, ok := a.endpoint(); ok {
+		return e, nil
+	}
+	address, err := a.ownDaemon()
+	return router.Endpoint{Address: address}, err
 }
 
 // ownDaemon is where the daemon of the config's file listens.

@@ -100,7 +100,15 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 	if err := d.openMetrics(file); err != nil {
 		return d, err
 	}
+	given, err := inherit()
+	if err != nil {
+		return d, err
+	}
+	defer func() { given.close() }() // of what is left over
 	listen := d.serve.Listen
+	if len(listen) == 0 {
+		listen = given.listen()
+	}
 	if len(listen) == 0 {
 		path, err := DefaultSocket()
 		if err != nil {
@@ -109,11 +117,14 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 		listen = []config.Listen{{Path: path}}
 	}
 	for _, l := range listen {
-		s, err := open(l, d.gate, d.health, d.log, o.Tracer.ServerOptions()...)
+		s, err := open(l, given.take(l), d.gate, d.health, d.log, o.Tracer.ServerOptions()...)
 		if err != nil {
 			return d, err
 		}
 		d.servers = append(d.servers, s)
+	}
+	if err := given.rest(); err != nil {
+		return d, err
 	}
 	for _, s := range d.servers {
 		d.log.Info("listening", "address", s.at.String())
@@ -127,6 +138,7 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 		})
 	}
 	d.serving.Go(func() { _, _ = d.engine.ProbeBackends(d.life) }) // the backends' states tell
+	d.tell("READY=1", d.status())
 	return d, nil
 }
 
@@ -183,6 +195,8 @@ func (d *Daemon) Reload(ctx context.Context) (warnings []string, err error) {
 	if d.ended {
 		return nil, atom.Errorf(errdefs.ErrUnavailable, "the daemon is shutting down")
 	}
+	d.tell("RELOADING=1")
+	defer d.tell("READY=1", d.status())
 	defer func() {
 		if err != nil {
 			d.log.Error("the config was not replaced", "error", err)
@@ -229,6 +243,7 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		return nil
 	}
 	d.ended = true
+	d.tell("STOPPING=1", "STATUS=Shutting down")
 	d.log.Info("shutting down", "drain_timeout", d.serve.DrainTimeout)
 	ctx, cancel := context.WithTimeout(ctx, d.serve.DrainTimeout)
 	if d.gate.settled(ctx) != nil {

@@ -48,21 +48,27 @@ type server struct {
 	grpc     *grpc.Server
 }
 
-// open listens as l says.
-func open(l config.Listen, g *gate, health grpc_health_v1.HealthServer, log hclog.Logger, further ...grpc.ServerOption) (*server, error) {
+// open listens as l says, at a listener that there is already if it is not nil.
+func open(l config.Listen, listener net.Listener, g *gate, health grpc_health_v1.HealthServer, log hclog.Logger, further ...grpc.ServerOption) (*server, error) {
 	var creds credentials.TransportCredentials = userCredentials{}
-	var listener net.Listener
 	var err error
 	if l.Path != "" {
-		listener, err = listenUnix(l.Path)
+		if listener == nil {
+			listener, err = listenUnix(l.Path)
+		}
 	} else {
 		var certs *certificates
 		if certs, err = newCertificates(l, log); err != nil {
+			if listener != nil {
+				_ = listener.Close()
+			}
 			return nil, fmt.Errorf("listen at %s: %w", l, err)
 		}
 		creds = credentials.NewTLS(certs.config())
-		if listener, err = net.Listen("tcp", l.Address); err != nil {
-			err = fmt.Errorf("listen at %s: %w", l, rootOf(err))
+		if listener == nil {
+			if listener, err = net.Listen("tcp", l.Address); err != nil {
+				err = fmt.Errorf("listen at %s: %w", l, rootOf(err))
+			}
 		}
 	}
 	if err != nil {
