@@ -2,6 +2,7 @@ package packaging
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os/exec"
 	"path/filepath"
@@ -20,12 +21,19 @@ func startMachine(t *testing.T) machine {
 	t.Helper()
 	top := build(t)
 	units := filepath.Join(top, "packaging/systemd")
-	return machine{testenv.StartSystemd(t, map[string]string{
+	m := machine{testenv.StartSystemd(t, map[string]string{
 		"/usr/local/bin": top,
 		"/etc/systemd/system/atom-router.service": filepath.Join(units, "atom-router.service"),
 		"/etc/systemd/system/atom-router.socket":  filepath.Join(units, "atom-router.socket"),
 		"/etc/sysusers.d/atom-router.conf":        filepath.Join(units, "atom-router.sysusers"),
 	})}
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, err := m.Command(context.Background(), "journalctl", "--no-pager").CombinedOutput()
+			t.Logf("the journal (%v):\n%s", err, out[max(0, len(out)-8000):])
+		}
+	})
+	return m
 }
 
 // try runs a program there as root, and returns all that it printed.
