@@ -234,6 +234,24 @@ listen "unix" { path = "engine.sock" }
 	}
 }
 
+// A plugin that knows nothing of traces works in one.
+func TestTracesWithAPlainPlugin(t *testing.T) {
+	r := startReceiver(t)
+	s := newScene(t, "", strings.Replace(processConfig, `plugin = "process"`, `plugin = "plain"`, 1))
+	cmd := s.command("run", "x", "--", "/bin/echo", "hello")
+	cmd.Env = append(cmd.Env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+r.http)
+	c := startChild(t, cmd)
+	if code := c.wait(); code != 0 || c.out.all.String() != "hello\n" {
+		t.Fatalf("exit code %d, %q: %s", code, c.out.all.String(), c.err.all.String())
+	}
+	r.waitFor(t, "atom-router atom-router run > atom-router router wait > atom-router atomrouter.engine.v1.Engine/Wait")
+	for _, span := range r.spans(t) {
+		if span.service != "atom-router" {
+			t.Errorf("%s is of %s", span.Name, span.service)
+		}
+	}
+}
+
 // An error's text may quote what a trace must not: its class is sent alone.
 func TestTracesOfErrors(t *testing.T) {
 	r := startReceiver(t)
