@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
@@ -105,6 +108,76 @@ func TestProgressAtAnyTime(t *testing.T) {
 	if told != -1 {
 		t.Error("told after the Create had returned")
 	}
+}
+
+// The same, as the stream sees it: one message at a time, the atom last, and
+// nothing once the call is over.
+func TestProgressOnTheStream(t *testing.T) {
+	var after atomic.Int64
+	over := make(chan struct{})
+	var teller sync.WaitGroup
+	out := &outgoing{ctx: t.Context()}
+	s := &server{engine: func() (atom.Engine, error) {
+		return &telling{scripted: scripted{do: fine}, tell: func(r *atom.EngineCreateRequest) {
+			begun := make(chan struct{})
+			for n := range 2 {
+				teller.Go(func() {
+					r.Report(atom.Progress{})
+					if n == 0 {
+						close(begun)
+					}
+					for {
+						select {
+						case <-over:
+							return
+						default:
+							r.Report(atom.Progress{})
+							if out.ended.Load() {
+								after.Add(1)
+							}
+						}
+					}
+				})
+			}
+			<-begun
+		}}, nil
+	}, log: hclog.NewNullLogger()}
+	if err := s.CreateWithProgress(&pb.CreateRequest{Image: "x"}, out); err != nil {
+		t.Error(err)
+	}
+	out.ended.Store(true)
+	for after.Load() < 100 {
+		runtime.Gosched()
+	}
+	close(over)
+	teller.Wait()
+	if out.atoms.Load() != 1 || out.wrong.Load() != 0 {
+		t.Errorf("%d atoms, %d messages at a time or after the atom", out.atoms.Load(), out.wrong.Load())
+	}
+}
+
+// outgoing is the server's side of a CreateWithProgress.
+type outgoing struct {
+	grpc.ServerStream
+	ctx          context.Context
+	sending      atomic.Bool
+	ended        atomic.Bool
+	atoms, wrong atomic.Int64
+}
+
+func (o *outgoing) Context() context.Context { return o.ctx }
+
+func (o *outgoing) Send(r *pb.CreateWithProgressResponse) error {
+	if !o.sending.CompareAndSwap(false, true) || o.atoms.Load() > 0 {
+		o.wrong.Add(1)
+		return nil
+	}
+	if r.GetAtom() != nil {
+		o.atoms.Add(1)
+	}
+	runtime.Gosched()
+	o.sending.Store(false)
+	return nil
 }
 
 // older serves what the protocol had before there was progress.

@@ -3,8 +3,6 @@ package top
 import (
 	"regexp"
 	"strings"
-
-	"github.com/atom-router/atom-router/internal/plain"
 )
 
 // logView is the output of one atom, as far as it is kept.
@@ -26,14 +24,14 @@ const (
 // escapes are what programs colour their output with.
 var escapes = regexp.MustCompile(`\x1b\[[0-9;:?]*[ -/]*[@-~]`)
 
-// line is a line of a job's output as it can be shown: nothing in it moves the
-// cursor. What it wrote over itself with carriage returns is not shown.
+// line is a line of a job's output without its colours, and without what it
+// wrote over itself with carriage returns. What else would move the cursor Lines
+// takes out.
 func line(s string) string {
 	s = strings.TrimSuffix(s, "\r")
 	s = s[strings.LastIndexByte(s, '\r')+1:]
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.ReplaceAll(escapes.ReplaceAllString(s, ""), "\t", "    ")
-	return plain.Line(s)
+	return strings.ReplaceAll(escapes.ReplaceAllString(s, ""), "\t", "    ")
 }
 
 func (l *logView) add(data []byte) {
