@@ -42,8 +42,9 @@ func (p podman) start(ctx context.Context) error {
 	if err := os.WriteFile(config, []byte(podmanConfig), 0o644); err != nil {
 		return err
 	}
+	// Its monitors write a file "oom" where they stand.
 	c, err := startComponent("podman", []string{
-		"env", "CONTAINERS_CONF=" + config,
+		"env", "--chdir=" + p.state, "CONTAINERS_CONF=" + config,
 		"podman", "--root", filepath.Join(p.state, "data"), "--runroot", filepath.Join(p.run, "run"), "--tmpdir", filepath.Join(p.run, "tmp"),
 		"--storage-driver", "overlay", "system", "service", "--time", "0", p.host(),
 	}, filepath.Join(p.state, "podman.log"))
