@@ -1,7 +1,6 @@
 package packaging
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os/exec"
@@ -156,20 +155,14 @@ func TestSystemd(t *testing.T) {
 		t.Errorf("the next daemon says of the job:\n%s", got)
 	}
 	first := m.property(t, "MainPID")
-	wait := m.Command(t.Context(), "atom-router", "--address", "unix://"+socket, "wait", id)
-	var said bytes.Buffer
-	wait.Stdout, wait.Stderr = &said, &said
-	if err := wait.Start(); err != nil {
-		t.Fatal(err)
-	}
 	m.run(t, "systemctl", "restart", "atom-router.service")
 	if second := m.property(t, "MainPID"); second == first {
 		t.Errorf("the daemon was not restarted: its process is %s", second)
 	}
 	m.client(t, "stop", "--force", id)
 	var exit *exec.ExitError
-	if err := wait.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 137 {
-		t.Errorf("the wait that was under way ended with %v (%s), want exit code 137", err, said.String())
+	if text, err := m.try(t, "atom-router", "--address", "unix://"+socket, "wait", id); !errors.As(err, &exit) || exit.ExitCode() != 137 {
+		t.Errorf("the wait for the job ended with %v (%s), want exit code 137", err, text)
 	}
 	if got := m.client(t, "logs", id); got != pid {
 		t.Errorf("the job's output is %q, want %q", got, pid)
