@@ -170,11 +170,25 @@ func (c *creation) failure(walk *Walk) error {
 		return c.doubt // whatever the others said
 	case c.tried == 1 && len(c.decision.Candidates) == 1:
 		return c.last
+	case c.tried == 0 && len(c.decision.Candidates) == 1:
+		if known := c.known(&c.decision.Candidates[0]); known != nil {
+			return known
+		}
 	}
 	if c.last != nil {
 		err = &reclassed{class: errdefs.Resolve(err), err: withText{err, c.last}}
 	}
 	return opError("create", "", "", err)
+}
+
+// known is why the rule's only backend could not be asked, where an earlier
+// call has found that out; nil for other reasons.
+func (c *creation) known(only *Candidate) error {
+	b := c.table.byName[only.Backend]
+	if only.Cause != Unavailable || b.conf.Drain {
+		return nil
+	}
+	return opError("create", b.conf.Name, "", b.status().LastError)
 }
 
 // withText is an error that reads as one and lets errors.As find what is in

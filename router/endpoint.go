@@ -113,7 +113,34 @@ func (e Endpoint) connect(ctx context.Context) (net.Conn, error) {
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(atom.Errorf(errdefs.ErrUnavailable, "no TLS with the daemon at %s: %w", e.Address, err), closed(conn))
 	}
-	return secure, nil
+	// In TLS 1.3 the daemon's word on the client's certificate comes with the
+	// first that it sends, which it does unasked: the settings of HTTP/2
+	// (RFC 9113, section 3.4).
+	first := make([]byte, 1)
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	n, err := secure.Read(first)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(atom.Errorf(errdefs.ErrUnavailable, "no TLS with the daemon at %s: %w", e.Address, rootOf(err)), closed(conn))
+	}
+	return &begunConn{Conn: secure, first: first[:n]}, nil
+}
+
+// begunConn is a connection of which something was read already.
+type begunConn struct {
+	net.Conn
+	first []byte
+}
+
+func (c *begunConn) Read(p []byte) (int, error) {
+	if len(c.first) > 0 {
+		n := copy(p, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
 }
 
 // closed closes what is no longer needed; nobody asks how that went.
@@ -141,8 +168,10 @@ func (e Endpoint) config() (*tls.Config, error) {
 		return nil, atom.Errorf(errdefs.ErrInvalidArgument, "the client's certificate %s: %w", e.TLS.Cert, err)
 	}
 	config := &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair},
-		NextProtos: []string{"h2"}, ServerName: e.TLS.ServerName,
+		MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, ServerName: e.TLS.ServerName,
+		// Shown also to a daemon that asks for others, which then says what is
+		// wrong with it.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil },
 	}
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(e.Address) // split has seen it

@@ -31,12 +31,19 @@ type scene struct {
 	host  string           // DOCKER_HOST; "" for none
 	kube  *kubespace.Space // nil for none
 	owner string           // of containers and pods
+	// daemons is where those are that the verbs asked; "" for none.
+	daemons string
 }
 
 // left waits for all to be gone that is going, and says what is not: plugins,
 // shims, jobs and sockets, and with atoms these too.
 func (s *scene) left(atoms bool) error {
 	var err error
+	if s.daemons != "" {
+		if err := endDaemons(s.daemons); err != nil {
+			return err
+		}
+	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		if err = s.look(atoms); err == nil || time.Now().After(deadline) {
 			return err

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	process.RunShim()
 	atomtest.RunProbe()
 	testscript.Main(m, map[string]func(){
-		"atom-router":        main,
+		"atom-router":        farMain,
 		"atom-plugin-plain":  func() { plugin.Serve(process.Plugin()) }, // which knows nothing of traces
 		"atom-plugin-docker": func() { plugin.Serve(tracing.Traced(docker.Plugin())) },
 		"atom-plugin-kube":   func() { plugin.Serve(tracing.Traced(kube.Plugin())) },

@@ -18,7 +18,8 @@ import (
 	"github.com/atom-router/atom-router/internal/testenv/kubespace"
 )
 
-// TestScripts is every verb with good and bad input, on the process engine.
+// TestScripts is every verb with good and bad input, on the process engine, in
+// one process and through a daemon.
 func TestScripts(t *testing.T) { runScripts(t, "testdata/script", scene{}, "") }
 
 // TestDockerScripts is the same on a real Docker engine.
@@ -31,8 +32,14 @@ func TestKubeScripts(t *testing.T) {
 	runScripts(t, "testdata/kube", scene{kube: kubespace.New(t, nil)}, testenv.KubeImage(t))
 }
 
-// runScripts runs the scripts of a directory, each in a scene like at.
+// runScripts runs the scripts of a directory, each in a scene like at, and then
+// again with all that asks a router asking a daemon.
 func runScripts(t *testing.T, dir string, at scene, image string) {
+	t.Run("local", func(t *testing.T) { runScriptsAt(t, dir, at, image, false) })
+	t.Run("daemon", func(t *testing.T) { runScriptsAt(t, dir, at, image, true) })
+}
+
+func runScriptsAt(t *testing.T, dir string, at scene, image string, far bool) {
 	testscript.Run(t, testscript.Params{
 		Dir:                dir,
 		RequireUniqueNames: true,
@@ -44,6 +51,10 @@ func runScripts(t *testing.T, dir string, at scene, image string) {
 			}
 			s := &scene{work: env.WorkDir, tmp: tmp, host: at.host, kube: at.kube, owner: "cli-" + filepath.Base(tmp)}
 			env.Values[scene{}] = s
+			if far {
+				s.daemons = filepath.Join(tmp, "d")
+				env.Setenv(farVariable, s.daemons)
+			}
 			env.Setenv("KUBECONFIG", "")
 			if s.kube != nil {
 				env.Setenv("KUBECONFIG", s.kube.Kubeconfig)
@@ -60,10 +71,13 @@ func runScripts(t *testing.T, dir string, at scene, image string) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "root" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "daemon":
+				return far, nil
 			}
-			return os.Geteuid() == 0, nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":        exits,

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -268,6 +267,6 @@ func (g *gate) settled(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("calls are under way yet: %w", errors.Join(ctx.Err()))
+		return fmt.Errorf("calls are under way yet: %w", ctx.Err())
 	}
 }
