@@ -31,7 +31,10 @@ type gate struct {
 	access   atomic.Pointer[[]config.Access]
 	auditing atomic.Pointer[audit]
 	draining atomic.Bool
-	calls    sync.WaitGroup // those under way, health checks apart
+
+	mu    sync.Mutex
+	calls int           // under way, health checks apart
+	idle  chan struct{} // closed with the last of them; nil while nobody waits
 }
 
 var (
@@ -245,8 +248,17 @@ func (g *gate) watch(method string) (done func()) {
 	if !strings.HasPrefix(method, "/atomrouter.") {
 		return func() {}
 	}
-	g.calls.Add(1)
-	return g.calls.Done
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls++
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.calls--; g.calls == 0 && g.idle != nil {
+			close(g.idle)
+			g.idle = nil
+		}
+	}
 }
 
 func (g *gate) caught(method string, err *error) {
@@ -258,13 +270,16 @@ func (g *gate) caught(method string, err *error) {
 
 // settled returns when no call is under way, or ctx ends.
 func (g *gate) settled(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { // ends with the last call, at the latest when the servers are stopped
-		g.calls.Wait()
-		close(done)
-	}()
+	g.mu.Lock()
+	if g.calls == 0 {
+		g.mu.Unlock()
+		return nil
+	}
+	idle := make(chan struct{})
+	g.idle = idle
+	g.mu.Unlock()
 	select {
-	case <-done:
+	case <-idle:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("calls are under way yet: %w", ctx.Err())
