@@ -2,7 +2,9 @@ package router
 
 import (
 	"context"
+	"errors"
 	"io"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -44,11 +46,30 @@ func Dial(ctx context.Context, e Endpoint, options Options) (*Remote, error) {
 	r := &Remote{b: &backend{conf: Backend{Address: e.Address, TLS: e.TLS}}}
 	r.b.supervisor = newSupervisor(options.Logger, options.StartTimeout, func(ctx context.Context) (*instance, error) { return dial(ctx, e, options.DialOptions) })
 	r.b.patience = daemonPatience
-	if _, err := r.b.instance(ctx); err != nil {
+	if err := r.connect(ctx); err != nil {
 		r.b.close()
 		return nil, err
 	}
 	return r, nil
+}
+
+// connect makes the first connection. A daemon that is shutting down is likely
+// to be started again: it is given some seconds for that.
+func (r *Remote) connect(ctx context.Context) error {
+	var leaving time.Time
+	for {
+		_, err := r.b.instance(ctx)
+		if errors.Is(err, errNotServing) && leaving.IsZero() {
+			leaving = time.Now()
+		}
+		if err == nil || ctx.Err() != nil || leaving.IsZero() || time.Since(leaving) > restartWait {
+			return err
+		}
+		wait, _ := r.b.retryIn()
+		if serr := r.b.sleep(ctx, wait); serr != nil {
+			return serr
+		}
+	}
 }
 
 // Close ends the connection; calls under way end with Unavailable. Atoms and

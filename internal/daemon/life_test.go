@@ -8,10 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/router"
@@ -176,6 +179,65 @@ func TestDrain(t *testing.T) {
 		t.Errorf("the atom is %s, want running", got.State())
 	}
 	if err := again.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Force: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+// listener is a log that waits for a text.
+type listener struct {
+	text string
+	once sync.Once
+	said chan struct{}
+}
+
+func (l *listener) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), l.text) {
+		l.once.Do(func() { close(l.said) })
+	}
+	return len(p), nil
+}
+
+// Who comes while the daemon ends is served by the one that is started in its
+// place.
+func TestClientOfARestart(t *testing.T) {
+	s := newSite(t)
+	config := s.config(s.listen(), `drain_timeout = "1m"`)
+	d, err := Start(t.Context(), options(config, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.dial(s.endpoint())
+	a := sh(t, r, "sleep 60") // keeps the daemon draining
+	ctx, cancel := context.WithCancel(within(t))
+	logs, err := r.Logs(&atom.EngineLogsRequest{ID: a.ID(), Context: ctx})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	stopping, end := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- d.Stop(stopping) }() // ends below
+	for !d.gate.draining.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	told := &listener{text: "shutting down", said: make(chan struct{})}
+	dialled := make(chan error, 1)
+	go func() { // ends with the Dial
+		again, err := router.Dial(within(t), s.endpoint(), router.Options{Logger: hclog.New(&hclog.LoggerOptions{Output: told})})
+		if err == nil {
+			defer again.Close()
+			err = again.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Force: true, Context: within(t)})
+		}
+		dialled <- err
+	}()
+	<-told.said
+	end()
+	cancel()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	s.start(config)
+	if err := <-dialled; err != nil {
 		t.Error(err)
 	}
 }
