@@ -14,8 +14,8 @@ import (
 	"github.com/atom-router/atom-router/router"
 )
 
-// TestDaemons is every promise over two daemons: a client, a router that has
-// another router for a backend, and the plugin behind that.
+// TestDaemons is every promise over three daemons: a client, two routers that
+// each have the next router for a backend, and the plugin behind the last.
 func TestDaemons(t *testing.T) {
 	program, err := atomtest.BuildProbe(t.Context(), t.TempDir())
 	if err != nil {
@@ -24,7 +24,8 @@ func TestDaemons(t *testing.T) {
 	atomtest.Run(t, atomtest.Harness{New: func(t *testing.T) *atomtest.Env {
 		near := serve(t, fmt.Sprintf("backend \"host\" {\n  plugin = \"process\"\n  config {\n    state_dir = %q\n  }\n}\ndefault { backend = \"host\" }\n", t.TempDir()))
 		far := serve(t, fmt.Sprintf("backend \"edge\" {\n  address = %q\n}\ndefault { backend = \"edge\" }\n", near))
-		r, err := router.Dial(t.Context(), router.Endpoint{Address: far}, router.Options{})
+		top := serve(t, fmt.Sprintf("backend \"region\" {\n  address = %q\n}\ndefault { backend = \"region\" }\n", far))
+		r, err := router.Dial(t.Context(), router.Endpoint{Address: top}, router.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
