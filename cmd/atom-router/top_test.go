@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
-	"golang.org/x/sys/unix"
+	xterm "golang.org/x/term"
 )
 
 // terminal is a pseudo terminal with the router on it.
@@ -22,7 +22,7 @@ type terminal struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	*os.File
-	before unix.Termios
+	before xterm.State
 
 	mu   sync.Mutex
 	text bytes.Buffer // what was written on it
@@ -69,9 +69,9 @@ func (s *scene) onTerminal(t *testing.T, args ...string) *terminal {
 	return term
 }
 
-func settings(t *testing.T, f *os.File) unix.Termios {
+func settings(t *testing.T, f *os.File) xterm.State {
 	t.Helper()
-	s, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	s, err := xterm.GetState(int(f.Fd()))
 	if err != nil {
 		t.Fatal(err)
 	}
