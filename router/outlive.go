@@ -125,7 +125,7 @@ func newLasting(ctx context.Context, b *backend, req atom.EngineLogsRequest, o O
 	})
 	if err != nil {
 		l.cancel()
-		return nil, err
+		return nil, b.endOf(ctx, err) // l.ctx may have ended with the backend
 	}
 	return l, nil
 }

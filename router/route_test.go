@@ -217,3 +217,23 @@ func TestClosedRouter(t *testing.T) {
 		}
 	}
 }
+
+// A Logs under way when the router is closed was ended by that, not by its
+// caller.
+func TestClosedUnderLogs(t *testing.T) {
+	asked := make(chan struct{})
+	e, id := one(t, &fake{logs: func(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
+		close(asked)
+		<-r.Context.Done()
+		return nil, r.Context.Err()
+	}})
+	ended := make(chan error, 1)
+	go func() { ended <- second(e.Logs(&atom.EngineLogsRequest{ID: id})) }() // ends with the router
+	<-asked
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), "the router is closed") {
+		t.Errorf("got %v", err)
+	}
+}

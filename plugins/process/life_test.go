@@ -520,6 +520,32 @@ func TestCreateCancelled(t *testing.T) {
 	}
 }
 
+// TestCreateLeft leaves Creates at any moment, as a router does that dies. Each
+// Key created again gives one atom that ran once, and to its end.
+func TestCreateLeft(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir+"/state")
+	begun := time.Now()
+	wait(t, e, create(t, e, sh("true")).ID)
+	took := time.Since(begun)
+	for i := range 40 {
+		r := creatorRequest(dir, i)
+		ctx, cancel := context.WithTimeout(t.Context(), rand.N(took))
+		r.Context = ctx
+		_, err := e.Create(r)
+		cancel()
+		if unknown := new(atom.OutcomeUnknown); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &unknown) {
+			t.Fatal(err)
+		}
+		if got := wait(t, e, create(t, e, creatorRequest(dir, i)).ID); got.Result != atom.Success {
+			t.Errorf("after %v: %+v", err, got)
+		}
+		if text, err := os.ReadFile(fmt.Sprintf("%s/runs%d", dir, i)); err != nil || string(text) != "run\n" {
+			t.Errorf("it ran so: %q, %v", text, err)
+		}
+	}
+}
+
 // TestWithoutNotifier waits and follows where the system notifies of nothing.
 func TestWithoutNotifier(t *testing.T) {
 	e := newEngine(t, t.TempDir())

@@ -73,6 +73,11 @@ func (e *Engine) spawn(ctx context.Context, v *view, o order) (answer, error) {
 	case <-e.closed:
 		return answer{}, closedError()
 	}
+	if ctx.Err() != nil {
+		// Its turn may have come when another Create has long made the atom,
+		// and somebody deleted it.
+		return answer{}, ctx.Err()
+	}
 	text, err := json.Marshal(o)
 	if err != nil {
 		return answer{}, atom.Errorf(errdefs.ErrInternal, "encoding the shim's order: %w", err)
@@ -97,7 +102,12 @@ func (e *Engine) spawn(ctx context.Context, v *view, o order) (answer, error) {
 	orders.Close()
 	var a answer
 	if err := json.NewDecoder(answers).Decode(&a); err != nil {
-		e.reaper.kill(pid)
+		// A shim that has not begun cannot any more once the directory is
+		// gone. One that has stays with its job: that is not to be lost
+		// because nobody listens, and is found under its key.
+		if removed, _ := e.store.remove(v, true); removed {
+			e.reaper.kill(pid)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return answer{}, ctx.Err()
