@@ -80,7 +80,11 @@ func (d *dockerSide) stop() {
 
 // buildPlugin builds a plugin as a release does.
 func buildPlugin(ctx context.Context, name, dir string) error {
-	pkg := fmt.Sprintf("github.com/atom-router/atom-router/plugins/%s/atom-plugin-%s", name, name)
+	return build(ctx, fmt.Sprintf("github.com/atom-router/atom-router/plugins/%s/atom-plugin-%s", name, name), dir)
+}
+
+// build builds a program as a release does.
+func build(ctx context.Context, pkg, dir string) error {
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir, pkg)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

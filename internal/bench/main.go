@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"time"
 )
 
 // measurement is one thing that bench can measure.
@@ -38,6 +39,7 @@ func main() {
 		return
 	}
 	rounds := flag.Int("rounds", 7, "rounds of each measurement; at least 5")
+	loadFor := flag.Duration("load", time.Minute, "how long the daemon is under load, undisturbed and then restarted all the while")
 	flag.Parse()
 	all := []measurement{
 		{"decide", measureDecide},
@@ -48,6 +50,7 @@ func main() {
 		{"recovery", measureRecovery},
 		{"waits", measureWaits},
 		{"crash-loop", measureCrashLoop},
+		{"load", func(ctx context.Context, rounds int) ([]figure, error) { return measureLoad(ctx, rounds, *loadFor) }},
 		{"docker-waits", measureEngineWaits},
 		{"kube-create", measureKubeCreate},
 		{"kube-requests", measureKubeRequests},

@@ -47,6 +47,38 @@ func (w *memoryWatch) growthMiB() float64 {
 	return float64(w.peak-w.before) / (1 << 20)
 }
 
+// memoryTrend samples a process's resident memory over a run.
+type memoryTrend struct {
+	samples    []float64 // MiB
+	stop, done chan struct{}
+}
+
+func followMemory(pid int) *memoryTrend {
+	t := &memoryTrend{stop: make(chan struct{}), done: make(chan struct{})}
+	go func() { // ends with end
+		defer close(t.done)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				t.samples = append(t.samples, float64(resident(pid))/(1<<20))
+			case <-t.stop:
+				return
+			}
+		}
+	}()
+	return t
+}
+
+// end ends the sampling and gives the medians of its first and last third.
+func (t *memoryTrend) end() (first, last float64) {
+	close(t.stop)
+	<-t.done
+	third := len(t.samples) / 3
+	return median(t.samples[:third+1]), median(t.samples[len(t.samples)-third-1:])
+}
+
 // resident is a process's resident set in bytes, 0 if it is gone.
 func resident(pid int) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
@@ -61,7 +93,12 @@ func resident(pid int) int64 {
 // childNamed is the child of this process whose program has that name, and is
 // none of the others.
 func childNamed(program string, others ...int) (int, error) {
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	return childOf(os.Getpid(), program, others...)
+}
+
+// childOf is the same of another process.
+func childOf(parent int, program string, others ...int) (int, error) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	for _, list := range lists {
 		text, _ := os.ReadFile(list)
 		for pid := range strings.FieldsSeq(string(text)) {
@@ -74,5 +111,5 @@ func childNamed(program string, others ...int) (int, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("no child process runs %s", program)
+	return 0, fmt.Errorf("no child of process %d runs %s", parent, program)
 }

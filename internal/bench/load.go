@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/atom-router/atom-router/internal/load"
+	"github.com/atom-router/atom-router/router"
+	"github.com/atom-router/atom-router/router/config"
+)
+
+const (
+	// loadClients have a connection each, and always a job.
+	loadClients = 200
+	// loadRestarts is into how many parts restarts divide the time.
+	loadRestarts = 6
+)
+
+// measureLoad has many clients run jobs, each Create, Wait, Logs and Delete,
+// at a daemon for as long as it is told, in turns with as many goroutines
+// that do so with the library; then at a daemon that is restarted all the
+// while. A job that is lost or runs twice is an error.
+func measureLoad(ctx context.Context, rounds int, long time.Duration) ([]figure, error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "atom-router")
+	if err := build(ctx, "github.com/atom-router/atom-router/cmd/atom-router", dir); err != nil {
+		return nil, err
+	}
+	near, err := newNear(ctx, filepath.Join(dir, "near"), binary)
+	if err != nil {
+		return nil, err
+	}
+	defer near.Close()
+	far, err := newServed(filepath.Join(dir, "far"), binary)
+	if err != nil {
+		return nil, err
+	}
+	if err := far.start(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { _ = far.end(syscall.SIGKILL) }()
+	remotes, stop, err := far.clients(ctx, loadClients)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	engines := make([]load.Engine, loadClients)
+	for n := range engines {
+		engines[n] = near
+	}
+	library, daemon := load.New(filepath.Join(dir, "near"), engines), load.New(far.dir, remotes)
+	figures, calm, err := compareLoads(ctx, rounds, long, library, daemon, far)
+	if err != nil {
+		return nil, err
+	}
+	restarted, err := underRestarts(ctx, long, daemon, far, calm)
+	return append(figures, restarted...), err
+}
+
+// newNear is a router in this process, over the same plugin.
+func newNear(ctx context.Context, dir, binary string) (*router.Engine, error) {
+	s, err := newServed(dir, binary)
+	if err != nil {
+		return nil, err
+	}
+	file, diags := config.Read(s.config)
+	if len(diags.Errors()) > 0 {
+		return nil, diags
+	}
+	return router.New(ctx, file.Config, router.Options{Builtin: map[string][]string{"process": {binary, "embedded-plugin", "process"}}})
+}
+
+// compareLoads tells what the daemon makes of the library's figures, and what
+// becomes of its memory. calm is its throughput.
+func compareLoads(ctx context.Context, rounds int, long time.Duration, library, daemon *load.Load, far *served) (figures []figure, calm []float64, err error) {
+	var libraries, daemons []load.Report
+	run := func(l *load.Load, reports *[]load.Report) (time.Duration, error) {
+		r, err := l.Run(ctx, long/time.Duration(rounds))
+		if err == nil && r.Again > 0 {
+			err = fmt.Errorf("%d calls were unavailable, undisturbed", r.Again)
+		}
+		*reports = append(*reports, r)
+		return time.Duration(float64(time.Second) / r.Rate()), err
+	}
+	// The first round warms both up, and starts the plugin.
+	var memory [2]*memoryTrend
+	rates, _, _, err := alternate(rounds,
+		func() (time.Duration, error) { return run(library, &libraries) },
+		func() (time.Duration, error) {
+			if len(daemons) == 1 {
+				pid := far.daemon.Process.Pid
+				child, err := childOf(pid, "embedded-plugin")
+				if err != nil {
+					return 0, err
+				}
+				memory = [2]*memoryTrend{followMemory(pid), followMemory(child)}
+			}
+			return run(daemon, &daemons)
+		})
+	if err := errors.Join(err, library.Check(ctx), daemon.Check(ctx)); err != nil {
+		return nil, nil, err
+	}
+	var p50, p99 []float64
+	jobs := 0
+	for n := range rates {
+		rates[n] = 1 / rates[n]
+		l, d := libraries[n+1], daemons[n+1]
+		p50 = append(p50, float64(d.Quantile(0.5))/float64(l.Quantile(0.5)))
+		p99 = append(p99, float64(d.Quantile(0.99))/float64(l.Quantile(0.99)))
+		calm = append(calm, d.Rate())
+	}
+	for _, d := range daemons {
+		jobs += len(d.Jobs)
+	}
+	against := func(of func(load.Report) string) string {
+		return of(typical(daemons[1:])) + " against " + of(typical(libraries[1:]))
+	}
+	quantile := func(q float64) string {
+		return against(func(r load.Report) string { return r.Quantile(q).Round(time.Millisecond).String() })
+	}
+	figures = []figure{
+		{name: "jobs a second, daemon / library", values: rates, unit: "x",
+			detail: against(func(r load.Report) string { return fmt.Sprintf("%.0f", r.Rate()) }) + fmt.Sprintf(", %d clients; %d jobs, none lost, none twice", loadClients, jobs)},
+		{name: "p50 of a job, daemon / library", values: p50, unit: "x", detail: quantile(0.5)},
+		{name: "p99 of a job, daemon / library", values: p99, unit: "x", detail: quantile(0.99)},
+	}
+	for n, name := range []string{"daemon", "plugin"} {
+		first, last := memory[n].end()
+		figures = append(figures, figure{name: "memory of the " + name + ", end / begin", values: []float64{last / first}, unit: "x", aim: 1.15, atMost: true,
+			detail: fmt.Sprintf("%.1f MiB in the last third, %.1f MiB in the first", last, first)})
+	}
+	return figures, calm, nil
+}
+
+// typical is the report with the median throughput.
+func typical(all []load.Report) load.Report {
+	var rates []float64
+	for _, r := range all {
+		rates = append(rates, r.Rate())
+	}
+	m := median(rates)
+	for n, r := range rates {
+		if r == m {
+			return all[n]
+		}
+	}
+	return load.Report{}
+}
+
+// underRestarts is the load with the daemon restarted, every other time by
+// SIGKILL.
+func underRestarts(ctx context.Context, long time.Duration, daemon *load.Load, far *served, calm []float64) ([]figure, error) {
+	loading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type end struct {
+		report load.Report
+		err    error
+	}
+	ended := make(chan end, 1)
+	go func() { // ends with the last job, or with this
+		r, err := daemon.Run(loading, long)
+		ended <- end{r, err}
+	}()
+	var away []float64
+	for n := range loadRestarts - 1 {
+		select {
+		case <-time.After(long / loadRestarts):
+		case e := <-ended: // too soon
+			return nil, errors.Join(e.err, errors.New("the load ended before the last restart"))
+		}
+		how := syscall.SIGKILL
+		if n%2 == 1 {
+			how = syscall.SIGTERM
+		}
+		took, err := timed(func() error { return errors.Join(far.end(how), far.start(ctx)) })
+		if err != nil {
+			return nil, fmt.Errorf("restarting by %v: %w", how, err)
+		}
+		away = append(away, float64(took)/float64(time.Millisecond))
+	}
+	e := <-ended
+	if err := errors.Join(e.err, daemon.Check(ctx)); err != nil {
+		return nil, err
+	}
+	var rates []float64
+	for _, r := range calm {
+		rates = append(rates, e.report.Rate()/r)
+	}
+	return []figure{
+		{name: "jobs a second, restarted / left alone", values: rates, unit: "x",
+			detail: fmt.Sprintf("%.0f a second, p50 %v, p99 %v; %d restarts; %d jobs, none lost, none twice; %d calls made again", e.report.Rate(),
+				e.report.Quantile(0.5).Round(time.Millisecond), e.report.Quantile(0.99).Round(time.Millisecond), len(away), len(e.report.Jobs), e.report.Again)},
+		{name: "a restart under load", values: away, unit: " ms", detail: "from the signal until it serves again; every other one by SIGKILL"},
+	}, nil
+}
