@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/spf13/cobra"
 
 	"github.com/atom-router/atom-router/atom"
@@ -132,7 +133,7 @@ func (d *display) starting(ctx context.Context, get func(context.Context) (atom.
 		}
 		one, err := get(ctx)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errdefs.IsPermissionDenied(err):
 			return
 		case err != nil: // told by those who need an answer
 		case one.State() != atom.Created:

@@ -115,6 +115,13 @@ func (a *app) checkFlags(cmd *cobra.Command) error {
 	if !slices.Contains(strings.Split(forms, ", "), a.output) {
 		return usage(fmt.Errorf("--output %q is none of %s", a.output, forms))
 	}
+	if _, far := a.endpoint(); !far && cmd.Name() != "serve" {
+		for _, name := range []string{"tls-cert", "tls-key", "tls-ca", "tls-server-name"} {
+			if cmd.Flags().Changed(name) {
+				return usage(fmt.Errorf("--%s is for those who ask a daemon; name it by --address", name))
+			}
+		}
+	}
 	if hclog.LevelFromString(a.logLevel) == hclog.NoLevel {
 		return usage(fmt.Errorf("--log-level %q is none of trace, debug, info, warn, error, off", a.logLevel))
 	}

@@ -86,6 +86,7 @@ func runScriptsAt(t *testing.T, dir string, at scene, image string, far bool) {
 			"nothing-left": nothingLeft,
 			"bytes":        sameBytes,
 			"until-logs":   untilLogs,
+			"until-text":   untilText,
 		},
 	})
 }
@@ -143,6 +144,29 @@ func untilLogs(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("it did not write %q", args[0])
+		}
+	}
+}
+
+// untilText TEXT FILE [TIMES] waits until a file that a program writes has a
+// text, so many times.
+func untilText(ts *testscript.TestScript, neg bool, args []string) {
+	times := 1
+	if len(args) == 3 {
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		times, args = n, args[:2]
+	}
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: until-text TEXT FILE [TIMES]")
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(args[1])) // it may not be there yet
+		if strings.Count(string(text), args[0]) >= times {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q is not in %s %d times (%v):\n%s", args[0], args[1], times, err, text)
 		}
 	}
 }

@@ -27,8 +27,8 @@ wait. SIGHUP, or atom-router reload, reads the config again.`,
   atom-router --address unix:///run/atom-router/engine.sock list`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.address != "" {
-				return usage(errors.New("--address is for those who ask a daemon; where this one listens the config's listen blocks say"))
+			if a.address != "" || a.tls != (router.ClientTLS{}) {
+				return usage(errors.New("--address and the --tls flags are for those who ask a daemon; where this one listens the config's listen blocks say"))
 			}
 			if !cmd.Flags().Changed("log-level") {
 				a.logLevel = "info"

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/atom-router/atom-router/router"
 )
 
@@ -18,8 +20,12 @@ type vigil struct {
 	say             func(string)
 }
 
+// errMayNotAsk is of a client that the daemon does not let ask for backends. It
+// hears from its Wait what becomes of the job.
+var errMayNotAsk = errors.New("the daemon does not tell of its backends")
+
 // keep returns why the backend does not answer once that has lasted for
-// patience, or nil when ctx ends.
+// patience, or nil when ctx ends, or nobody may ask.
 func (v vigil) keep(ctx context.Context) error {
 	tick := time.NewTicker(v.every)
 	defer tick.Stop()
@@ -32,7 +38,7 @@ func (v vigil) keep(ctx context.Context) error {
 		}
 		err := v.ask(ctx)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, errMayNotAsk):
 			return nil
 		case err == nil:
 			if !since.IsZero() {
@@ -52,6 +58,8 @@ func (v vigil) keep(ctx context.Context) error {
 func answers(ctx context.Context, r fleet, backend string) error {
 	all, err := r.ProbeBackends(ctx, backend)
 	switch {
+	case errdefs.IsPermissionDenied(err):
+		return errMayNotAsk
 	case err != nil:
 		return err
 	case len(all) == 1 && all[0].State == router.Ready:

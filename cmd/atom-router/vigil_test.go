@@ -17,9 +17,10 @@ func TestVigil(t *testing.T) {
 		want     error
 		said     []string
 	}{
-		"well":       {answers: []error{nil, nil, nil}, patience: time.Hour},
-		"comes back": {answers: []error{nil, gone, gone, nil, nil}, patience: time.Hour, said: []string{"it is gone; waiting up to 1h0m0s for it", "It answers again."}},
-		"stays away": {answers: []error{gone}, patience: time.Millisecond, want: gone, said: []string{"it is gone; waiting up to 1ms for it"}},
+		"well":        {answers: []error{nil, nil, nil}, patience: time.Hour},
+		"comes back":  {answers: []error{nil, gone, gone, nil, nil}, patience: time.Hour, said: []string{"it is gone; waiting up to 1h0m0s for it", "It answers again."}},
+		"stays away":  {answers: []error{gone}, patience: time.Millisecond, want: gone, said: []string{"it is gone; waiting up to 1ms for it"}},
+		"may not ask": {answers: []error{errMayNotAsk, gone}, patience: time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
