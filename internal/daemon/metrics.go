@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/internal/telemetry"
 	"github.com/atom-router/atom-router/router"
@@ -61,7 +63,7 @@ func (d *Daemon) openMetrics(file *config.File) (err error) {
 	mux.Handle("GET /metrics", m.Handler())
 	m.http = &http.Server{
 		Handler: mux, ReadTimeout: scrapeTime, WriteTimeout: scrapeTime, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeaders,
-		ErrorLog: log.New(d.log.StandardWriter(nil), "", 0),
+		ErrorLog: log.New(d.log.StandardWriter(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}), "", 0),
 	}
 	d.log.Info("metrics", "address", "http://"+m.listener.Addr().String()+"/metrics")
 	d.serving.Go(func() {
