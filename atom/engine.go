@@ -119,6 +119,10 @@ type EngineCreateRequest struct {
 	// attempt, so that nobody can have made an atom under it yet. Routers
 	// fill it in, for routers; engines need not care.
 	FreshKey bool
+	// AskedAgain says that Key was made for this one call, and that the answer
+	// to an attempt under it was lost. An engine that takes no Keys may have
+	// made an atom then, which cannot be found by it. For routers, as FreshKey.
+	AskedAgain bool
 }
 
 // EngineLookupRequest asks for the atom made under Owner and Key.

@@ -27,7 +27,7 @@ func (e *Engine) Create(req *atom.EngineCreateRequest) (a atom.Atom, err error) 
 	if err != nil {
 		return nil, opError("create", "", "", err)
 	}
-	c := creation{engine: e, table: t, request: r, given: r.Key != "" && !r.FreshKey}
+	c := creation{engine: e, table: t, request: r, given: r.Key != "" && !r.FreshKey, made: r.Key == ""}
 	if r.Key == "" {
 		r.Key = atom.NewKey()
 	}
@@ -76,6 +76,7 @@ type creation struct {
 	table    *table
 	request  *atom.EngineCreateRequest
 	given    bool // the Key came from the caller
+	made     bool // the Key was made up here
 	decision Decision
 	// last is the latest backend's error, tried how many gave one.
 	last  error
@@ -113,6 +114,12 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 			return nil, opError("create", "", "", c.unknown(err))
 		}
 	}
+	if c.request.AskedAgain && !c.decision.AllowDuplicates {
+		if b := c.keyless(ctx); b != nil {
+			err := atom.Errorf(errdefs.ErrUnavailable, "the answer to the first attempt was lost, and this backend does not find its atoms by Keys")
+			return nil, opError("create", b.conf.Name, "", c.unknown(err))
+		}
+	}
 	var passed *Candidate // the one tried before
 	for {
 		walk := c.decision.Walk()
@@ -148,6 +155,22 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 			return c.engine.adopt("create", b, "", a, err)
 		}
 	}
+}
+
+// keyless returns a backend of the rule that takes no Keys, if there is one
+// that answers: an earlier attempt may have made the atom there.
+func (c *creation) keyless(ctx context.Context) *backend {
+	for _, candidate := range c.decision.Candidates {
+		b := c.table.byName[candidate.Backend]
+		i, err := b.instance(ctx)
+		if err != nil {
+			continue
+		}
+		if has, err := i.capabilities(ctx); err == nil && !has.Has(atom.CapLookup) {
+			return b
+		}
+	}
+	return nil
 }
 
 // tellFalls tells the observer of those that walk passed over.
@@ -289,7 +312,7 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 		b.note(i, nil)
 		return a, nil
 	}
-	if ctx.Err() != nil && once && !c.given {
+	if ctx.Err() != nil && once && c.made {
 		// Nobody knows the Key, and the engine may be at work yet.
 		c.engine.throwOut(b, r.Owner, r.Key)
 	}
@@ -298,7 +321,9 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 		return nil, b.endOf(ctx, err)
 	}
 	if once {
-		r.FreshKey = false
+		if r.FreshKey {
+			r.FreshKey, r.AskedAgain = false, true
+		}
 		a, err = askAgain(ctx, b, &r, func(ctx context.Context) (atom.Atom, error) {
 			return c.engine.lookupOne(ctx, b, r.Owner, r.Key)
 		})

@@ -29,7 +29,7 @@ func waitFor(ctx context.Context, b *backend, r routed, o Observer) (atom.Atom, 
 			return a, nil
 		case ctx.Err() != nil:
 			return nil, ended(ctx, failed)
-		case again && errdefs.IsNotFound(failed):
+		case again && noAtom(failed):
 			return gone(r.native), nil
 		case lost(ctx, i, failed):
 			if i, err = b.next(ctx); err == nil && o != nil {
@@ -46,6 +46,14 @@ func waitFor(ctx context.Context, b *backend, r routed, o Observer) (atom.Atom, 
 			return nil, b.endOf(ctx, failed)
 		}
 	}
+}
+
+// noAtom reports whether err says that an atom is not there. That another
+// router has no such backend in its config, any more, says nothing of the
+// atom.
+func noAtom(err error) bool {
+	op, ok := err.(*atom.OpError)
+	return errdefs.IsNotFound(err) && (!ok || op.Backend != "")
 }
 
 // awayPause is how long to leave what stands behind a plugin alone when it does
@@ -82,7 +90,7 @@ func (s *supervisor) retryIn() (wait time.Duration, failed bool) {
 func gone(native string) atom.Atom {
 	return atom.New(atom.Info{
 		ID: native, State: atom.Deleted, Result: atom.Unknown,
-		Message: "the atom was deleted while its backend's plugin was away, and nobody saw how it ended",
+		Message: "the atom was deleted while its backend was away, and nobody saw how it ended",
 	}, nil)
 }
 

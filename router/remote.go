@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -24,7 +25,12 @@ import (
 // All methods may be called from any number of goroutines. After Close they
 // return Unavailable.
 type Remote struct {
-	b *backend
+	b          *backend
+	askTimeout time.Duration
+
+	mu      sync.Mutex // guards closed
+	closed  bool
+	tidying sync.WaitGroup // those that remove what cancelled Creates made
 }
 
 var (
@@ -36,14 +42,14 @@ var (
 
 // Dial returns the router at an endpoint, to which it connects. Where that
 // cannot be done the error is Unavailable, or InvalidArgument for an endpoint
-// that is none. ctx bounds Dial alone. Of options, Logger, StartTimeout and
-// DialOptions matter.
+// that is none. ctx bounds Dial alone. Of options, Logger, StartTimeout,
+// AskTimeout and DialOptions matter.
 func Dial(ctx context.Context, e Endpoint, options Options) (*Remote, error) {
 	if err := e.Check(); err != nil {
 		return nil, err
 	}
 	options = options.withDefaults()
-	r := &Remote{b: &backend{conf: Backend{Address: e.Address, TLS: e.TLS}}}
+	r := &Remote{b: &backend{conf: Backend{Address: e.Address, TLS: e.TLS}}, askTimeout: options.AskTimeout}
 	r.b.supervisor = newSupervisor(options.Logger, options.StartTimeout, func(ctx context.Context) (*instance, error) { return dial(ctx, e, options.DialOptions) })
 	r.b.patience = daemonPatience
 	if err := r.connect(ctx); err != nil {
@@ -73,8 +79,13 @@ func (r *Remote) connect(ctx context.Context) error {
 }
 
 // Close ends the connection; calls under way end with Unavailable. Atoms and
-// daemon are not touched. It may be called more than once.
+// daemon are not touched, but for atoms of Creates that were cancelled, which
+// it waits to see removed; that is bounded. It may be called more than once.
 func (r *Remote) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.tidying.Wait()
 	r.b.close()
 	return nil
 }
@@ -119,7 +130,7 @@ func (r *Remote) Delete(req *atom.EngineDeleteRequest) error {
 		d := *req
 		d.Context = ctx
 		err := i.engine.(atom.Deleter).Delete(&d)
-		if asked > 1 && errdefs.IsNotFound(err) {
+		if asked > 1 && noAtom(err) {
 			err = nil // what the daemon that ended had done already
 		}
 		return struct{}{}, err
@@ -205,21 +216,42 @@ func (r *Remote) create(ctx context.Context, req atom.EngineCreateRequest) (atom
 	}
 	req.Context = ctx
 	a, err := i.engine.Create(&req)
+	if err != nil && ctx.Err() != nil && req.FreshKey {
+		r.throwOut(req.Owner, req.Key)
+	}
 	if err == nil || ctx.Err() != nil || !unsure(ctx, i, err) {
 		return a, ended(ctx, err)
 	}
-	req.FreshKey = false
-	a, err = askAgain(ctx, r.b, &req, func(ctx context.Context) (atom.Atom, error) {
-		a, err := r.lookup(ctx, req.Owner, req.Key)
-		if errdefs.IsNotFound(err) {
-			return nil, nil
-		}
-		return a, err
-	})
+	if req.FreshKey {
+		req.FreshKey, req.AskedAgain = false, true
+	}
+	a, err = askAgain(ctx, r.b, &req, func(ctx context.Context) (atom.Atom, error) { return r.find(ctx, req.Owner, req.Key) })
 	if err == nil || !errdefs.IsUnavailable(err) && ctx.Err() == nil {
 		return a, err
 	}
 	return nil, outcomeUnknown(req.Key, ended(ctx, err))
+}
+
+// find is lookup, and nil where there is no such atom.
+func (r *Remote) find(ctx context.Context, owner, key string) (atom.Atom, error) {
+	a, err := r.lookup(ctx, owner, key)
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	return a, err
+}
+
+// throwOut removes what a Create made whose caller has gone; see
+// Engine.throwOut.
+func (r *Remote) throwOut(owner, key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	r.tidying.Go(func() {
+		r.b.throwOut(owner, key, r.askTimeout, func(ctx context.Context) (atom.Atom, error) { return r.find(ctx, owner, key) })
+	})
 }
 
 // Explain tells where a Create of req would go; see Engine.Explain.

@@ -77,7 +77,7 @@ func (e *Engine) Delete(req *atom.EngineDeleteRequest) (err error) {
 		}
 		asked++
 		err := d.Delete(&atom.EngineDeleteRequest{ID: r.native, Force: req.Force, Owner: r.owner, Context: ctx})
-		if asked > 1 && errdefs.IsNotFound(err) {
+		if asked > 1 && noAtom(err) {
 			err = nil // what the plugin that died had done already
 		}
 		return struct{}{}, err

@@ -312,11 +312,19 @@ func (s *supervisor) watch(inst *instance) {
 		}
 		if misses == pingMisses && s.life.Err() == nil && !inst.dead() {
 			s.mu.Lock()
-			s.bury(inst, atom.Errorf(errdefs.ErrUnavailable, "the plugin hangs: %d health calls in a row had no answer: %w", misses, err))
+			s.bury(inst, atom.Errorf(errdefs.ErrUnavailable, "%s hangs: %d health calls in a row had no answer: %w", s.what(), misses, err))
 			s.mu.Unlock()
 			return
 		}
 	}
+}
+
+// what stands at the other end, for messages.
+func (s *supervisor) what() string {
+	if s.patience > 0 {
+		return "the daemon"
+	}
+	return "the plugin"
 }
 
 // backoff is how long to leave the plugin alone now. Called with mu held.
@@ -352,7 +360,7 @@ func (s *supervisor) bury(inst *instance, err error) {
 		err = inst.why()
 	}
 	if err == nil {
-		err = atom.Errorf(errdefs.ErrUnavailable, "the plugin ended")
+		err = atom.Errorf(errdefs.ErrUnavailable, "%s ended", s.what())
 	}
 	s.turn(BackingOff, unavailable(err))
 }

@@ -116,13 +116,13 @@ func AtomFromWire(w *pb.Atom, engine atom.Engine) atom.Atom {
 
 func CreateToWire(r *atom.EngineCreateRequest) *pb.CreateRequest {
 	return &pb.CreateRequest{
-		Owner: r.Owner, Key: r.Key, Name: r.Name, Image: r.Image, Command: r.Command, Rule: r.Rule, Spec: specToWire(r.Spec), FreshKey: r.FreshKey,
+		Owner: r.Owner, Key: r.Key, Name: r.Name, Image: r.Image, Command: r.Command, Rule: r.Rule, Spec: specToWire(r.Spec), FreshKey: r.FreshKey, AskedAgain: r.AskedAgain,
 	}
 }
 
 func CreateFromWire(w *pb.CreateRequest) *atom.EngineCreateRequest {
 	return &atom.EngineCreateRequest{
-		Owner: w.Owner, Key: w.Key, Name: w.Name, Image: w.Image, Command: w.Command, Rule: w.Rule, Spec: specFromWire(w.Spec), FreshKey: w.FreshKey,
+		Owner: w.Owner, Key: w.Key, Name: w.Name, Image: w.Image, Command: w.Command, Rule: w.Rule, Spec: specFromWire(w.Spec), FreshKey: w.FreshKey, AskedAgain: w.AskedAgain,
 	}
 }
 

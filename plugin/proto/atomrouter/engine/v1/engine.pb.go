@@ -991,7 +991,11 @@ type CreateRequest struct {
 	Rule string `protobuf:"bytes,7,opt,name=rule,proto3" json:"rule,omitempty"`
 	// The key was made for this one call, which is its first attempt: nobody can
 	// have made an atom under it yet. For routers; engines need not care.
-	FreshKey      bool `protobuf:"varint,8,opt,name=fresh_key,json=freshKey,proto3" json:"fresh_key,omitempty"`
+	FreshKey bool `protobuf:"varint,8,opt,name=fresh_key,json=freshKey,proto3" json:"fresh_key,omitempty"`
+	// The key was made for this one call, and the answer to an attempt under it
+	// was lost: an engine that takes no keys may have made an atom then, which
+	// cannot be found by it. For routers; engines need not care.
+	AskedAgain    bool `protobuf:"varint,9,opt,name=asked_again,json=askedAgain,proto3" json:"asked_again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1078,6 +1082,13 @@ func (x *CreateRequest) GetRule() string {
 func (x *CreateRequest) GetFreshKey() bool {
 	if x != nil {
 		return x.FreshKey
+	}
+	return false
+}
+
+func (x *CreateRequest) GetAskedAgain() bool {
+	if x != nil {
+		return x.AskedAgain
 	}
 	return false
 }
@@ -2472,7 +2483,7 @@ const file_atomrouter_engine_v1_engine_proto_rawDesc = "" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\"@\n" +
 	"\x0eLookupResponse\x12.\n" +
-	"\x04atom\x18\x01 \x01(\v2\x1a.atomrouter.engine.v1.AtomR\x04atom\"\xdc\x01\n" +
+	"\x04atom\x18\x01 \x01(\v2\x1a.atomrouter.engine.v1.AtomR\x04atom\"\xfd\x01\n" +
 	"\rCreateRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x12\n" +
@@ -2481,7 +2492,9 @@ const file_atomrouter_engine_v1_engine_proto_rawDesc = "" +
 	"\acommand\x18\x05 \x03(\tR\acommand\x12.\n" +
 	"\x04spec\x18\x06 \x01(\v2\x1a.atomrouter.engine.v1.SpecR\x04spec\x12\x12\n" +
 	"\x04rule\x18\a \x01(\tR\x04rule\x12\x1b\n" +
-	"\tfresh_key\x18\b \x01(\bR\bfreshKey\"\x91\x04\n" +
+	"\tfresh_key\x18\b \x01(\bR\bfreshKey\x12\x1f\n" +
+	"\vasked_again\x18\t \x01(\bR\n" +
+	"askedAgain\"\x91\x04\n" +
 	"\x04Spec\x125\n" +
 	"\x03env\x18\x01 \x03(\v2#.atomrouter.engine.v1.Spec.EnvEntryR\x03env\x12\x18\n" +
 	"\aworkdir\x18\x02 \x01(\tR\aworkdir\x123\n" +
