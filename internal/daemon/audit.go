@@ -1,9 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -41,9 +45,10 @@ type record struct {
 type audit struct {
 	log hclog.Logger
 
-	mu   sync.Mutex
-	file *os.File
-	told time.Time
+	mu     sync.Mutex
+	file   *os.File
+	closed bool
+	told   time.Time
 }
 
 // openAudit opens the file, which others may not read, to add to it.
@@ -64,18 +69,24 @@ func (a *audit) close() error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.closed = true
 	return a.file.Close()
 }
 
-// write adds a line. Where it cannot, the daemon's own log tells; work goes on.
-func (a *audit) write(r record) {
+// write adds a line, and reports whether it was closed instead. Where it
+// cannot, the daemon's own log tells; work goes on.
+func (a *audit) write(r record) (closed bool) {
 	if a == nil {
-		return
+		return false
 	}
 	r.Time = time.Now().UTC().Format(time.RFC3339Nano)
+	r.shorten()
 	line, err := json.Marshal(r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closed {
+		return true
+	}
 	if err == nil {
 		_, err = a.file.Write(append(line, '\n'))
 	}
@@ -83,6 +94,28 @@ func (a *audit) write(r record) {
 		a.told = time.Now()
 		a.log.Error("the audit log cannot be written", "error", err)
 	}
+	return false
+}
+
+// What a line keeps of each text that a client chose, and of an error.
+const (
+	maxAuditText  = 1 << 10
+	maxAuditError = 4 << 10
+)
+
+// shorten bounds the line: a client may send texts of mebibytes.
+func (r *record) shorten() {
+	for _, text := range []*string{&r.Client, &r.Owner, &r.Name, &r.Image, &r.Key, &r.Backend, &r.ID} {
+		*text = cut(*text, maxAuditText)
+	}
+	r.Error = cut(r.Error, maxAuditError)
+}
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }
 
 // of begins a record of what a client does.
@@ -132,9 +165,18 @@ func className(err error) string {
 
 // without takes the values of env out of a text: an error may quote them.
 func without(text string, env map[string]string) string {
-	for name, value := range env {
-		if len(value) > 2 {
-			text = strings.ReplaceAll(text, value, "(value of "+name+")")
+	// Longer ones first: another value may be a part of them.
+	names := slices.SortedFunc(maps.Keys(env), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(env[b]), len(env[a])), cmp.Compare(a, b))
+	})
+	for _, name := range names {
+		value := env[name]
+		if len(value) <= 2 {
+			continue
+		}
+		quoted := strconv.Quote(value)
+		for _, written := range []string{value, quoted[1 : len(quoted)-1]} {
+			text = strings.ReplaceAll(text, written, "(value of "+name+")")
 		}
 	}
 	return text

@@ -53,7 +53,7 @@ type Daemon struct {
 	life    context.Context
 	end     context.CancelFunc
 
-	mu    sync.Mutex // one reload, or end, at a time
+	turn  chan struct{} // holds one token: one reload, or end, at a time
 	serve config.Serve
 	ended bool
 }
@@ -78,7 +78,7 @@ func Start(ctx context.Context, o Options) (d *Daemon, err error) {
 	if len(diags.Errors()) > 0 {
 		return nil, diags
 	}
-	d = &Daemon{options: o, log: o.Router.Logger, serve: file.Serve, health: health.NewServer(), failed: make(chan error, 1)}
+	d = &Daemon{options: o, log: o.Router.Logger, serve: file.Serve, health: health.NewServer(), failed: make(chan error, 1), turn: make(chan struct{}, 1)}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.warn(diags)
 	if d.engine, err = router.New(ctx, file.Config, d.observed(o.Router)); err != nil {
@@ -190,9 +190,15 @@ func (d *Daemon) Failed() <-chan error { return d.failed }
 // drain_timeout and the audit log, whose file is opened anew. Where anything is
 // wrong nothing changes, and the error, InvalidArgument, says all that is.
 func (d *Daemon) Reload(ctx context.Context) (warnings []string, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.ended {
+	// Not for as long as the daemon ends: that waits for calls under way.
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-d.life.Done():
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if d.life.Err() != nil {
 		return nil, atom.Errorf(errdefs.ErrUnavailable, "the daemon is shutting down")
 	}
 	d.tell("RELOADING=1")
@@ -237,8 +243,8 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	d.gate.draining.Store(true)
 	d.health.Shutdown() // NOT_SERVING from now on
 	d.end()             // a Reload under way
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
 	if d.ended {
 		return nil
 	}
@@ -250,11 +256,13 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		d.log.Info("calls are ended that are under way")
 	}
 	cancel()
-	err := d.engine.Close()
+	// At once: a client goes on with the next daemon when its connection has
+	// ended, and a plugin that hangs may take long to be ended.
 	var stopping sync.WaitGroup
 	for _, s := range d.servers {
 		stopping.Go(func() { s.stop(flushTime) })
 	}
+	err := d.engine.Close()
 	stopping.Wait()
 	d.metrics.close()
 	d.serving.Wait()

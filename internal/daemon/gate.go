@@ -73,7 +73,20 @@ func (g *gate) refuse(c client, verb string, err error) {
 	r := c.record(verb)
 	r.ended(err)
 	r.Outcome = "denied"
-	g.auditing.Load().write(r)
+	g.audit(r)
+}
+
+// audit adds a line to the audit log, the new one where a reload has just
+// closed the old.
+func (g *gate) audit(r record) {
+	for a := g.auditing.Load(); a.write(r); {
+		next := g.auditing.Load()
+		if next == a {
+			g.log.Error("a line for the audit log came after its end", "verb", r.Verb, "client", r.Client)
+			return
+		}
+		a = next
+	}
 }
 
 // enter is at the begin of each call: it is who calls, and whose atoms they
@@ -86,7 +99,7 @@ func (g *gate) enter(ctx context.Context, verb, asked string) (context.Context, 
 	owner := asked
 	if c.owner != "" {
 		if asked != "" && asked != c.owner {
-			err := denied("access %q gives %s the atoms of owner %q; the request asks for those of %q", c.access, c.identity, c.owner, asked)
+			err := denied("access %q gives %s the atoms of owner %q; the request asks for those of %q", c.access, c.identity, c.owner, cut(asked, 64))
 			g.refuse(c, verb, err)
 			return ctx, c, "", &atom.OpError{Op: verb, Err: err}
 		}
@@ -167,7 +180,7 @@ func (g *gate) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {
 	}
 	line.ended(err)
 	line.Error = without(line.Error, r.Spec.Env)
-	g.auditing.Load().write(line)
+	g.audit(line)
 	return a, err
 }
 
@@ -197,7 +210,7 @@ func (g *gate) did(c client, verb, owner, id string, err error) error {
 	line.Owner, line.ID = owner, id
 	line.Backend, _, _ = strings.Cut(id, ":")
 	line.ended(err)
-	g.auditing.Load().write(line)
+	g.audit(line)
 	return err
 }
 
@@ -226,7 +239,7 @@ func (g *gate) Reload(ctx context.Context) ([]string, error) {
 	warnings, err := g.reload(ctx)
 	line := c.record("reload")
 	line.ended(err)
-	g.auditing.Load().write(line)
+	g.audit(line)
 	return warnings, err
 }
 
