@@ -31,7 +31,7 @@ func (e *Engine) Create(req *atom.EngineCreateRequest) (a atom.Atom, err error) 
 	if r.Key == "" {
 		r.Key = atom.NewKey()
 	}
-	c.decision = decide(t.config.Rules, &t.config.Default, r, c.health, false)
+	c.decision = decide(t.config.Rules, t.index, &t.config.Default, r, c.health, false)
 	r.Rule = c.decision.Rule
 	if o := e.options.Observer; o != nil {
 		o.Decided(ctx, c.decision.Rule, c.decision.Rejected != "")
@@ -53,7 +53,7 @@ func (e *Engine) Explain(ctx context.Context, req *atom.EngineCreateRequest) (De
 		return Decision{}, opError("explain", "", "", err)
 	}
 	r.Context = ctx
-	return decide(t.config.Rules, &t.config.Default, r, t.health, true), ctx.Err()
+	return decide(t.config.Rules, t.index, &t.config.Default, r, t.health, true), ctx.Err()
 }
 
 // request is req as it goes to a backend, and nothing of it shared with the

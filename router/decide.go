@@ -78,16 +78,23 @@ const noRule = "no rule matched"
 // never falls through to a rule that was not meant for it.
 //
 // health is asked only for the backends of the rule that decided.
-func decide(rules []Rule, fallback *Rule, r *atom.EngineCreateRequest, health func(string) Health, trace bool) Decision {
+//
+// x is the rules' index; without one, and for a trace, all are gone through.
+func decide(rules []Rule, x *index, fallback *Rule, r *atom.EngineCreateRequest, health func(string) Health, trace bool) Decision {
 	v := viewOf(r)
 	var t *tracer
 	if trace {
 		t = &tracer{list: make([]RuleTrace, 0, len(rules)+1)}
 	}
-	for i := range rules {
+	var candidates ruleSet
+	var space [256]uint64 // which saves an allocation for up to 16,384 rules
+	if x != nil && t == nil {
+		candidates = x.candidates(v, space[:])
+	}
+	for i := candidates.next(0); i < len(rules); i = candidates.next(i + 1) {
 		rule := &rules[i]
 		if t == nil && !rule.Match.holds(v, nil) {
-			continue // nearly all rules of most decisions
+			continue // nearly all rules of most decisions without an index
 		}
 		matched, err := rule.matches(v, t)
 		if err != nil {

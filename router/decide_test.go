@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -60,14 +61,14 @@ func TestDecide(t *testing.T) {
 		{"no default", nil, Rule{}, DefaultRule, "", "no rule matched", []RuleTrace{{DefaultRule, true, "no rule matched: rejected"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := decide(c.rules, &c.fallback, request(), healthy, true)
+			d := decide(c.rules, nil, &c.fallback, request(), healthy, true)
 			if d.Rule != c.rule || d.Backend() != c.backend || d.Rejected != c.rejected {
 				t.Errorf("rule %q, backend %q, rejected %q; want %q, %q, %q", d.Rule, d.Backend(), d.Rejected, c.rule, c.backend, c.rejected)
 			}
 			if diff := cmp.Diff(c.trace, d.Trace); diff != "" {
 				t.Errorf("trace (-want +got):\n%s", diff)
 			}
-			plain := decide(c.rules, &c.fallback, request(), healthy, false)
+			plain := decide(c.rules, nil, &c.fallback, request(), healthy, false)
 			if plain.Trace != nil || plain.Rule != d.Rule || plain.Backend() != d.Backend() || plain.Rejected != d.Rejected {
 				t.Errorf("without a trace it decides otherwise: %+v", plain)
 			}
@@ -135,7 +136,7 @@ func TestWalk(t *testing.T) {
 				return h
 			}
 			r := &atom.EngineCreateRequest{Image: "x", Spec: container.Spec{User: "7"}}
-			d := decide([]Rule{{Name: "r", Tiers: c.tiers}}, &Rule{}, r, health, false)
+			d := decide([]Rule{{Name: "r", Tiers: c.tiers}}, nil, &Rule{}, r, health, false)
 			w := d.Walk()
 			var tried []string
 			up := false
@@ -177,17 +178,17 @@ func TestWhyNot(t *testing.T) {
 	}
 	r := &atom.EngineCreateRequest{Image: "x", Spec: container.Spec{User: "7", Resources: container.Resources{GPUs: 1}}}
 	tiers := []Tier{{Targets: []Target{{"weak", 1}}}, {Targets: []Target{{"down", 1}}}, {Targets: []Target{{"ok", 3}}}}
-	d := decide([]Rule{{Name: "r", Tiers: tiers}}, &Rule{}, r, health, true)
+	d := decide([]Rule{{Name: "r", Tiers: tiers}}, nil, &Rule{}, r, health, true)
 	want := "matches every request: to ok (weak: cannot do user, gpus; down: its plugin ended)"
 	if d.Trace[0].Reason != want {
 		t.Errorf("got  %s\nwant %s", d.Trace[0].Reason, want)
 	}
 	shared := []Tier{{Targets: []Target{{"ok", 3}, {"down", 1}}}}
-	d = decide([]Rule{{Name: "r", Tiers: shared}}, &Rule{}, r, health, true)
+	d = decide([]Rule{{Name: "r", Tiers: shared}}, nil, &Rule{}, r, health, true)
 	if want := "matches every request: to ok, weight 3 of 4"; !strings.HasPrefix(d.Trace[0].Reason, want) {
 		t.Errorf("got  %s\nwant %s", d.Trace[0].Reason, want)
 	}
-	d = decide([]Rule{{Name: "r", Tiers: tiers[:1]}}, &Rule{}, r, health, false)
+	d = decide([]Rule{{Name: "r", Tiers: tiers[:1]}}, nil, &Rule{}, r, health, false)
 	if err := d.Err(); !errdefs.IsNotImplemented(err) || err.Error() != "no backend can do what the request needs (weak: cannot do user, gpus)" {
 		t.Errorf("got %v", err)
 	}
@@ -252,7 +253,7 @@ func rules1000(t testing.TB) []Rule {
 		}}
 	}
 	rules[999].Match = Match{Image: patternList(t, "alpine:*")}
-	return rules
+	return prepared(rules)
 }
 
 // labelRules1000 are rules that ask for labels which the request has with
@@ -268,28 +269,122 @@ func labelRules1000(t testing.TB) []Rule {
 	return prepared(rules)
 }
 
-func TestDecideAllocatesNothingPerRule(t *testing.T) {
-	r := request()
-	count := func(rules []Rule) float64 {
-		return testing.AllocsPerRun(50, func() { decide(rules, &Rule{}, r, healthy, false) })
+// rules10000 are rules that ask in turn for an image, a variable of env and a
+// label, a third of each with exact, with prefix and with other patterns. One
+// in ten has a condition behind that, which nothing gets to. The last one
+// matches.
+func rules10000(t testing.TB) []Rule {
+	never := whenFunc(func(*atom.EngineCreateRequest) (bool, error) {
+		t.Error("a condition behind a matcher that does not hold was evaluated")
+		return false, nil
+	})
+	kinds := []string{"%[1]s-%[2]d", "%[1]s-%[2]d*"}
+	others := []string{"*-%[2]d", "*-%[2]d-*", "%[1]s-*-%[2]d", "%[1]s-%[2]d-?", "re:^%[1]s-%[2]d-[0-9]+$"}
+	rules := make([]Rule, 10_000)
+	for i := range rules {
+		kind := append(kinds[:2:2], others[i/9%len(others)])[i/3%3]
+		r := Rule{Name: fmt.Sprintf("rule-%d", i), Tiers: to("x")}
+		switch i % 3 {
+		case 0:
+			r.Match.Image = patternList(t, fmt.Sprintf(kind, "registry.example.com/project/image", i))
+		case 1:
+			r.Match.Env = map[string][]Pattern{"STAGE": patternList(t, fmt.Sprintf(kind, "stage", i))}
+		case 2:
+			r.Match.Labels = map[string][]Pattern{"team": patternList(t, fmt.Sprintf(kind, "team", i))}
+		}
+		if i%10 == 0 {
+			r.When = never
+		}
+		rules[i] = r
 	}
-	for name, rules := range map[string][]Rule{"images": rules1000(t), "labels": labelRules1000(t)} {
-		if one, all := count(rules[999:]), count(rules); all != one {
-			t.Errorf("%s: 1 rule: %v allocations, 1000 rules: %v", name, one, all)
+	rules[9_999].Match = Match{Labels: map[string][]Pattern{"team": patternList(t, "*-last")}}
+	return prepared(rules)
+}
+
+// request10000 differs only at its ends from what rules10000 ask for.
+func request10000() *atom.EngineCreateRequest {
+	return &atom.EngineCreateRequest{Image: "registry.example.com/project/image-x:13", Spec: container.Spec{
+		Env:    map[string]string{"STAGE": "stage-x7", "HOME": "/root", "LANG": "C"},
+		Labels: map[string]string{"team": "team-x9-last", "ticket": "1138"},
+	}}
+}
+
+// decisions are what is measured; of each the last rule matches.
+func decisions(t testing.TB) map[string]decision {
+	return map[string]decision{
+		"images":       {rules1000(t), request()},
+		"labels":       {labelRules1000(t), request()},
+		"ten-thousand": {rules10000(t), request10000()},
+	}
+}
+
+type decision struct {
+	rules   []Rule
+	request *atom.EngineCreateRequest
+}
+
+func TestDecideAllocatesNothingPerRule(t *testing.T) {
+	for name, d := range decisions(t) {
+		count := func(rules []Rule, x *index) float64 {
+			return testing.AllocsPerRun(50, func() { decide(rules, x, &Rule{}, d.request, healthy, false) })
+		}
+		one := count(d.rules[len(d.rules)-1:], nil)
+		// Regular expressions borrow what they need, and under the race
+		// detector do not always get it back.
+		if all := count(d.rules, nil); all != one && name != "ten-thousand" {
+			t.Errorf("%s: 1 rule: %v allocations, %d rules: %v", name, one, len(d.rules), all)
+		}
+		if all := count(d.rules, newIndex(d.rules)); all != one {
+			t.Errorf("%s: 1 rule: %v allocations, %d rules with an index: %v", name, one, len(d.rules), all)
 		}
 	}
 }
 
 func BenchmarkDecide(b *testing.B) {
-	for name, rules := range map[string][]Rule{"images": rules1000(b), "labels": labelRules1000(b)} {
+	for name, d := range decisions(b) {
 		b.Run(name, func(b *testing.B) {
-			r, fallback := request(), &Rule{}
+			x, fallback, last := newIndex(d.rules), &Rule{}, d.rules[len(d.rules)-1].Name
 			b.ReportAllocs()
 			for b.Loop() {
-				if d := decide(rules, fallback, r, healthy, false); d.Rule != "rule-999" {
-					b.Fatal(d.Rule)
+				if got := decide(d.rules, x, fallback, d.request, healthy, false); got.Rule != last {
+					b.Fatal(got.Rule)
 				}
 			}
 		})
 	}
+}
+
+// BenchmarkDecideWithoutIndex goes through all of the same rules.
+func BenchmarkDecideWithoutIndex(b *testing.B) {
+	for name, d := range decisions(b) {
+		b.Run(name, func(b *testing.B) {
+			fallback, last := &Rule{}, d.rules[len(d.rules)-1].Name
+			b.ReportAllocs()
+			for b.Loop() {
+				if got := decide(d.rules, nil, fallback, d.request, healthy, false); got.Rule != last {
+					b.Fatal(got.Rule)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkIndex tells the time and memory that an index of 10,000 rules takes
+// to make, and what it keeps of that for a rule.
+func BenchmarkIndex(b *testing.B) {
+	rules := rules10000(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		newIndex(rules)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what the first one left
+	runtime.ReadMemStats(&before)
+	x := newIndex(rules)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/float64(len(rules)), "B/rule")
+	runtime.KeepAlive(x)
+	runtime.KeepAlive(rules)
 }

@@ -19,6 +19,7 @@ type table struct {
 	config   Config
 	backends []*backend
 	byName   map[string]*backend // aliases too
+	index    *index              // of config's rules
 }
 
 // newTable checks config and makes a table of it. Backends that old has and
@@ -41,7 +42,7 @@ func newTable(config Config, o Options, old *table) (t *table, fresh []*backend,
 		return nil, nil, atom.Errorf(errdefs.ErrInvalidArgument, "router config: %w", errors.Join(wrong...))
 	}
 	config.Rules = prepared(config.Rules)
-	t = &table{config: config, byName: make(map[string]*backend)}
+	t = &table{config: config, byName: make(map[string]*backend), index: newIndex(config.Rules)}
 	l := &launcher{dirs: config.PluginDirs, builtin: o.Builtin, timeout: o.StartTimeout, dial: o.DialOptions}
 	for _, conf := range config.Backends {
 		b := &backend{conf: conf}
