@@ -196,7 +196,7 @@ func underRestarts(ctx context.Context, long time.Duration, daemon *load.Load, f
 		rates = append(rates, e.report.Rate()/r)
 	}
 	return []figure{
-		{name: "jobs a second, restarted / left alone", values: rates, unit: "x",
+		{name: "jobs a second, restarted / not", values: rates, unit: "x",
 			detail: fmt.Sprintf("%.0f a second, p50 %v, p99 %v; %d restarts; %d jobs, none lost, none twice; %d calls made again", e.report.Rate(),
 				e.report.Quantile(0.5).Round(time.Millisecond), e.report.Quantile(0.99).Round(time.Millisecond), len(away), len(e.report.Jobs), e.report.Again)},
 		{name: "a restart under load", values: away, unit: " ms", detail: "from the signal until it serves again; every other one by SIGKILL"},

@@ -40,8 +40,5 @@ func TestNothingIsLost(t *testing.T) {
 	if err := all.Check(within(t)); err != nil {
 		t.Error(err)
 	}
-	if len(e.report.Jobs) < len(clients) {
-		t.Errorf("%d jobs of %d clients are no load", len(e.report.Jobs), len(clients))
-	}
 	t.Logf("%d jobs, %.0f a second, p50 %v, p99 %v, asked again %d times", len(e.report.Jobs), e.report.Rate(), e.report.Quantile(0.5), e.report.Quantile(0.99), e.report.Again)
 }
