@@ -61,12 +61,21 @@ func daemonFor(dir string, args []string) string {
 	home := filepath.Join(dir, hex.EncodeToString(sum[:4]))
 	socket := filepath.Join(home, "atom-router", "engine.sock")
 	address := "unix://" + socket
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		panic(err)
+	}
+	// Verbs in the background come at the same time; one of them starts it.
+	lock, err := os.Create(filepath.Join(home, "lock"))
+	if err != nil {
+		panic(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		panic(err)
+	}
 	if conn, err := net.Dial("unix", socket); err == nil {
 		_ = conn.Close()
 		return address
-	}
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		panic(err)
 	}
 	log, err := os.Create(filepath.Join(home, "log"))
 	if err != nil {
