@@ -189,7 +189,7 @@ func (c *Client) atom(ctx context.Context, w *pb.Atom, err error) (atom.Atom, er
 		return nil, wire.ErrorFromWire(ctx, err)
 	}
 	if w.GetId() == "" {
-		return nil, atom.Errorf(errdefs.ErrInternal, "the plugin answered without an atom")
+		return nil, atom.Errorf(errdefs.ErrInternal, "the answer has no atom")
 	}
 	return wire.AtomFromWire(w, c), nil
 }

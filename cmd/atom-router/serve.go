@@ -47,9 +47,11 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signals, hangups := make(chan os.Signal, 4), make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	log := hclog.New(&hclog.LoggerOptions{
 		Name: "atom-router", Level: hclog.LevelFromString(a.logLevel), Output: a.stderr, Color: hclog.ColorOff,
 	})
@@ -60,26 +62,24 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed error
-	for failed == nil {
-		select {
-		case s := <-signals:
-			if s == syscall.SIGHUP {
-				_, _ = d.Reload(ctx) // its log tells
-				continue
-			}
-			log.Info("told to end", "signal", s.String())
-		case failed = <-d.Failed():
-		}
-		break
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// Beside what follows: new backends may take long to start, and whoever
+	// wants the daemon to end does not wait for them.
 	go func() { // ends with the program
-		for s := range signals {
-			if s != syscall.SIGHUP {
-				cancel()
-			}
+		for range hangups {
+			_, _ = d.Reload(ctx) // its log tells
+		}
+	}()
+	var failed error
+	select {
+	case s := <-signals:
+		log.Info("told to end", "signal", s.String())
+	case failed = <-d.Failed():
+	}
+	go func() { // ends with the program
+		for range signals {
+			cancel()
 		}
 	}()
 	return errors.Join(failed, d.Stop(ctx))

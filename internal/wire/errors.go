@@ -120,7 +120,8 @@ func ErrorFromWire(ctx context.Context, err error) error {
 			// (grpc.ErrClientConnClosing).
 			class = errdefs.ErrUnavailable
 		}
-		return atom.Errorf(class, "plugin: %s", st.Message())
+		// At the other end may be a plugin or a daemon.
+		return atom.Errorf(class, "gRPC: %s", st.Message())
 	}
 	remote := &remoteError{message: st.Message(), class: class}
 	for _, f := range detail.GetFields() {

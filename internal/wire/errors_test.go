@@ -104,3 +104,11 @@ func TestRoutersErrorsSurviveTheWire(t *testing.T) {
 		}
 	}
 }
+
+// What the transport says is told as its word, whatever the other end is.
+func TestTransportErrorText(t *testing.T) {
+	err := ErrorFromWire(t.Context(), status.Error(codes.Unavailable, "EOF"))
+	if want := "gRPC: EOF"; err.Error() != want || !errdefs.IsUnavailable(err) {
+		t.Errorf("got %v, want %s, which is Unavailable", err, want)
+	}
+}
