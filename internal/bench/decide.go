@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path"
@@ -10,20 +11,31 @@ import (
 	"time"
 )
 
-// decideRules is how many rules BenchmarkDecide of package router has.
+// decideRules is how many rules the benchmarks images and labels of package
+// router have.
 const decideRules = 1000
 
 // benchLine is what `go test -bench -benchmem` prints of one benchmark.
-var benchLine = regexp.MustCompile(`BenchmarkDecide/(\w+)\S*\s+\d+\s+([\d.]+) ns/op\s+\d+ B/op\s+(\d+) allocs/op`)
+var benchLine = regexp.MustCompile(`BenchmarkDecide/([a-z]+(?:-[a-z]+)*)\S*\s+\d+\s+([\d.]+) ns/op\s+\d+ B/op\s+(\d+) allocs/op`)
 
-// measureDecide takes package router's own benchmark of a decision over 1,000
-// rules, of which the last matches, and compares it with as many calls of
-// path.Match, which is what a router without an idea would do.
-func measureDecide(ctx context.Context, rounds int) ([]figure, error) {
+// measureDecide takes package router's own benchmarks of decisions in which the
+// last rule matches. Those over 1,000 rules are compared with as many calls of
+// path.Match, which is what a router without an idea would do, and that over
+// 10,000 with cel-go and OPA's Rego evaluating the same rules.
+func measureDecide(ctx context.Context, rounds int) (figures []figure, err error) {
+	others, err := startPolicies(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, others.close()) }()
 	times, ratios := map[string][]float64{}, map[string][]float64{}
 	allocs := map[string]string{}
 	for range rounds {
 		baseline := matchThousand()
+		cel, rego, err := others.decide()
+		if err != nil {
+			return nil, err
+		}
 		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkDecide$", "-benchmem", "-benchtime", "300ms", "./router")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -41,16 +53,27 @@ func measureDecide(ctx context.Context, rounds int) ([]figure, error) {
 			times[m[1]] = append(times[m[1]], ns/1000)
 			ratios[m[1]] = append(ratios[m[1]], ns/float64(baseline.Nanoseconds()))
 			allocs[m[1]] = m[3]
+			if m[1] == "ten-thousand" {
+				ratios["cel"] = append(ratios["cel"], cel/ns)
+				ratios["rego"] = append(ratios["rego"], rego/ns)
+				times["cel"] = append(times["cel"], cel/1000)
+				times["rego"] = append(times["rego"], rego/1000)
+			}
 		}
 	}
-	var figures []figure
 	for _, kind := range []string{"images", "labels"} {
 		figures = append(figures,
 			figure{name: "decision, 1000 rules of " + kind, values: times[kind], unit: " µs", aim: 20, atMost: true,
 				detail: allocs[kind] + " allocations in all"},
 			figure{name: "the same / 1000 path.Match", values: ratios[kind], unit: "x", aim: 1, atMost: true})
 	}
-	return figures, nil
+	return append(figures,
+		figure{name: "decision, 10,000 rules", values: times["ten-thousand"], unit: " µs", aim: 50, atMost: true,
+			detail: allocs["ten-thousand"] + " allocations in all"},
+		figure{name: "cel-go / the same", values: ratios["cel"], unit: "x", aim: 1,
+			detail: fmt.Sprintf("cel-go %.0f µs", median(times["cel"]))},
+		figure{name: "Rego / the same", values: ratios["rego"], unit: "x", aim: 1,
+			detail: fmt.Sprintf("Rego %.0f µs", median(times["rego"]))}), nil
 }
 
 // matchThousand is the baseline: the same patterns with the standard library.
