@@ -11,7 +11,7 @@ TOOLS := $(CURDIR)/bin/tools
 PROTO := atomrouter/engine/v1/engine.proto atomrouter/router/v1/router.proto
 # Tests may share two cores with a Docker daemon and a Kubernetes; a package may
 # take long.
-TESTFLAGS ?= -race -timeout 20m
+TESTFLAGS ?= -race -timeout 40m
 
 # Of the chaos suite's long form; -chaos.seed=N repeats a run.
 CHAOS ?= -chaos.jobs=1000 -chaos.faults=200

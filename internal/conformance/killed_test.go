@@ -134,7 +134,7 @@ func killed(t *testing.T, k killable, times int, within time.Duration, once func
 			if _, err := e.Lookup(&atom.EngineLookupRequest{Key: k.Request.Key, Context: t.Context()}); !errdefs.IsNotFound(err) {
 				t.Errorf("%s, before it: %v", k.Request.Key, err)
 			}
-			pid := pluginOf(t, k.Name)
+			pid := pluginOf(t, k.Name, 0)
 			time.AfterFunc(after, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 		}
 		a, err := e.Create(k.request())

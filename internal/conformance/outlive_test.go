@@ -76,13 +76,16 @@ func outlive(t *testing.T, e *router.Engine, backend, image, program string) {
 		500: func(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) },
 	}
 	in := bufio.NewReader(logs)
+	hit := 0
 	for i := range lines {
 		line, err := in.ReadString('\n')
 		if want := fmt.Sprintf("x %d\n", i); err != nil || line != want {
 			t.Fatalf("line %d is %q, %v", i, line, err)
 		}
 		if fault := faults[i]; fault != nil {
-			if err := fault(pluginOf(t, backend)); err != nil {
+			// What was on its way may be read before the plugin's end is seen.
+			hit = pluginOf(t, backend, hit)
+			if err := fault(hit); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -118,13 +121,13 @@ func describeEnd(a atom.Atom, err error) string {
 
 // pluginOf is the process of the one plugin that this test has. It may be on
 // its way.
-func pluginOf(t *testing.T, backend string) int {
+func pluginOf(t *testing.T, backend string, not int) int {
 	t.Helper()
 	plugin := backend
 	if backend == "host" {
 		plugin = "process"
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		lists, _ := filepath.Glob("/proc/self/task/*/children")
 		for _, list := range lists {
 			text, _ := os.ReadFile(list)
@@ -133,7 +136,7 @@ func pluginOf(t *testing.T, backend string) int {
 				if !slices.Contains(strings.Split(string(line), "\x00"), plugin) || !bytes.Contains(line, []byte(servePlugin)) {
 					continue
 				}
-				if pid, err := strconv.Atoi(child); err == nil {
+				if pid, err := strconv.Atoi(child); err == nil && pid != not {
 					return pid
 				}
 			}

@@ -229,7 +229,7 @@ func TestMetrics(t *testing.T) {
 	after := scrape(t, e.url)
 	expect(t, after, map[string]float64{
 		`requests_total{backend="local",class="ok",operation="create"}`:             3,
-		`requests_total{backend="",class="unavailable",operation="create"}`:         1,
+		`requests_total{backend="gone",class="unavailable",operation="create"}`:     1,
 		`requests_total{backend="",class="permission_denied",operation="create"}`:   1,
 		`requests_total{backend="local",class="ok",operation="delete"}`:             2,
 		`requests_total{backend="local",class="ok",operation="wait"}`:               3,
