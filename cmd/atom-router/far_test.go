@@ -27,9 +27,7 @@ const farVariable = "ATOM_TEST_FAR"
 func farMain() {
 	if dir := os.Getenv(farVariable); dir != "" {
 		if address := daemonFor(dir, os.Args[1:]); address != "" {
-			if err := os.Setenv(addressVariable, address); err != nil {
-				panic(err)
-			}
+			os.Args = append([]string{os.Args[0], "--address=" + address}, os.Args[1:]...)
 		}
 	}
 	main()

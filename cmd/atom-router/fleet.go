@@ -44,8 +44,12 @@ func (a *app) addressFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&a.tls.ServerName, "tls-server-name", "", "`NAME` in the daemon's certificate, where it is not the address's host ($"+serverNameVariable+")")
 }
 
-// endpoint is the daemon that is meant; false where none is.
+// endpoint is the daemon that is meant; false where none is. A config that is
+// named on the command line is meant rather than a variable's daemon.
 func (a *app) endpoint() (router.Endpoint, bool) {
+	if a.address == "" && a.configPath != "" {
+		return router.Endpoint{}, false
+	}
 	or := func(flag, variable string) string {
 		if flag != "" {
 			return flag
