@@ -21,7 +21,7 @@ func (d *described) describe(ctx context.Context, c *Client, major int) error {
 	if err != nil {
 		return fmt.Errorf("asking it to describe itself: %w", wire.ErrorFromWire(ctx, err))
 	}
-	c.mute = r.ProtocolMinor < minorProgress
+	c.mute, c.plain = r.ProtocolMinor < minorProgress, true
 	d.engine = c
 	d.description = Description{
 		Name: r.Name, Version: r.Version, Protocol: fmt.Sprintf("%d.%d", major, r.ProtocolMinor),

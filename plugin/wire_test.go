@@ -465,3 +465,22 @@ func TestLongErrors(t *testing.T) {
 		t.Errorf("an error of 40 MiB became %.200v", err)
 	}
 }
+
+// What routers say to one another of a Key, a router is sent and a plugin is
+// not: it may compare whole messages.
+func TestKeysOfRouters(t *testing.T) {
+	e := &telling{scripted: scripted{do: fine}, tell: func(*atom.EngineCreateRequest) {}, seen: make(chan *atom.EngineCreateRequest, 1)}
+	c := connect(t, e)
+	for _, c.plain = range []bool{false, true} {
+		r := &atom.EngineCreateRequest{Image: "x", Key: "k", FreshKey: true, AskedAgain: true}
+		if _, err := c.Create(r); err != nil {
+			t.Fatal(err)
+		}
+		if seen := <-e.seen; seen.FreshKey == c.plain || seen.AskedAgain == c.plain {
+			t.Errorf("plain %v: the other side was sent %v and %v", c.plain, seen.FreshKey, seen.AskedAgain)
+		}
+		if !r.FreshKey || !r.AskedAgain {
+			t.Error("the caller's request was changed")
+		}
+	}
+}

@@ -244,7 +244,7 @@ def same(request):
     """What two requests under one key must have in common."""
     own = pb.CreateRequest()
     own.CopyFrom(request)
-    for name in ("owner", "key", "rule"):
+    for name in ("owner", "key", "rule", "fresh_key", "asked_again"):
         own.ClearField(name)
     return own.SerializeToString(deterministic=True)
 
