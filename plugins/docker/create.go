@@ -294,7 +294,11 @@ func (p *placing) start(ctx context.Context, id string) error {
 		p.e.log.Warn("the daemon has lost sight of a container's process", "container", id, "error", fault)
 		return nil // what there is says so: see startLost
 	}
-	p.tidy(id, false)
+	if !p.tidy(id, false) {
+		// It is an atom for as long as it is there: the next attempt under the
+		// Key clears it away, or finds that another one runs it.
+		return &atom.OutcomeUnknown{Key: p.key, Err: startFault(fault)}
+	}
 	return startFault(fault)
 }
 
@@ -343,16 +347,21 @@ func (p *placing) createFault(ctx context.Context, err error, reached bool) erro
 	return fault
 }
 
-// tidy removes a container that no caller will hear of. Without force one
-// that runs by now stays: another Create under the same Key took it up.
-func (p *placing) tidy(id string, force bool) {
+// tidy removes a container that no caller will hear of, and reports whether it
+// is gone. Without force one that runs by now stays: another Create under the
+// same Key took it up.
+func (p *placing) tidy(id string, force bool) (gone bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.wanted), tidyTimeout)
 	defer cancel()
 	api, err := p.e.daemon.connect(ctx)
 	if err == nil {
 		err = api.ContainerRemove(ctx, id, container.RemoveOptions{Force: force, RemoveVolumes: true})
 	}
-	if err != nil && !isGone(err) && !errors.Is(err, context.Canceled) {
+	if err == nil || isGone(err) {
+		return true
+	}
+	if !errors.Is(err, context.Canceled) {
 		p.e.log.Warn("a container that was not started stays behind", "container", id, "error", err)
 	}
+	return false
 }

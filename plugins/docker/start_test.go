@@ -2,6 +2,7 @@ package docker
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -43,52 +44,96 @@ func TestHowItStarted(t *testing.T) {
 	}
 }
 
-// A daemon that was killed while it started a container may have begun the
-// process. It is not begun again, however often the Create is repeated.
-func TestStartThatLostItsProcess(t *testing.T) {
-	var mu sync.Mutex
-	made, starts, removed := false, 0, 0
-	state := container.State{Status: "created", StartedAt: "0001-01-01T00:00:00Z"}
-	labels := map[string]string{}
+// badStart is a daemon with room for one container, whose start fails.
+type badStart struct {
+	text string // why
+	code int    // that the container then has
+	// lost counts the removals under which the daemon dies.
+	lost int
+
+	mu              sync.Mutex
+	made            bool
+	starts, removed int
+	state           container.State
+	labels          map[string]string
+}
+
+func (d *badStart) engine(t *testing.T) *Engine {
+	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_ping", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Api-Version", "1.41") })
-	fail := func(w http.ResponseWriter, code int, text string) {
+	mux.HandleFunc("/v1.41/", d.serve)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return (&fakeDaemon{Server: server}).engine(t)
+}
+
+func (d *badStart) serve(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fail := func(code int, text string) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
 		_ = json.NewEncoder(w).Encode(map[string]string{"message": text})
 	}
-	mux.HandleFunc("/v1.41/", func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		path := strings.TrimPrefix(r.URL.Path, "/v1.41")
-		switch {
-		case strings.HasPrefix(path, "/images/"):
-			_, _ = w.Write([]byte(`{"Id":"sha256:1"}`))
-		case path == "/containers/create" && made:
-			fail(w, http.StatusConflict, "the name is in use")
-		case path == "/containers/create":
-			var body container.Config
-			if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-				t.Error(err)
-			}
-			made, labels = true, body.Labels
-			w.WriteHeader(http.StatusCreated)
-			_, _ = w.Write([]byte(`{"Id":"` + fakeID + `"}`))
-		case strings.HasSuffix(path, "/start"):
-			starts++
-			state.Error, state.ExitCode = "task "+fakeID+": already exists: unknown", 128
-			fail(w, http.StatusInternalServerError, state.Error)
-		case r.Method == http.MethodDelete:
-			removed++
-		case !made:
-			fail(w, http.StatusNotFound, "No such container")
-		default:
-			_ = json.NewEncoder(w).Encode(map[string]any{"Id": fakeID, "State": state, "Config": map[string]any{"Labels": labels}})
+	path := strings.TrimPrefix(r.URL.Path, "/v1.41")
+	switch {
+	case strings.HasPrefix(path, "/images/"):
+		_, _ = w.Write([]byte(`{"Id":"sha256:1"}`))
+	case path == "/containers/create" && d.made:
+		fail(http.StatusConflict, "the name is in use")
+	case path == "/containers/create":
+		var body container.Config
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			fail(http.StatusBadRequest, err.Error())
+			return
 		}
-	})
-	server := httptest.NewServer(mux)
-	defer server.Close()
-	e := (&fakeDaemon{Server: server}).engine(t)
+		d.made, d.labels = true, body.Labels
+		d.state = container.State{Status: "created", StartedAt: "0001-01-01T00:00:00Z"}
+		w.WriteHeader(http.StatusCreated)
+		_, _ = w.Write([]byte(`{"Id":"` + fakeID + `"}`))
+	case strings.HasSuffix(path, "/start"):
+		d.starts++
+		d.state.Error, d.state.ExitCode = d.text, d.code
+		fail(http.StatusInternalServerError, d.text)
+	case r.Method == http.MethodDelete && d.lost > 0:
+		d.lost--
+		panic(http.ErrAbortHandler)
+	case r.Method == http.MethodDelete:
+		d.removed++
+		d.made = false
+	case !d.made:
+		fail(http.StatusNotFound, "No such container")
+	default:
+		_ = json.NewEncoder(w).Encode(map[string]any{"Id": fakeID, "State": d.state, "Config": map[string]any{"Labels": d.labels}})
+	}
+}
+
+// A container whose start failed and that could not be removed, because the
+// daemon died, is no certain failure: it is there. The next attempt under the
+// Key clears it away.
+func TestStartThatLeavesItsContainer(t *testing.T) {
+	d := &badStart{text: `exec: "x": executable file not found in $PATH`, code: 127, lost: 1}
+	e := d.engine(t)
+	_, err := e.Create(&atom.EngineCreateRequest{Image: "x", Key: "k", Context: t.Context()})
+	var unknown *atom.OutcomeUnknown
+	if !errors.As(err, &unknown) || unknown.Key != "k" || !d.made {
+		t.Errorf("got error %v, want an OutcomeUnknown of key k", err)
+	}
+	_, err = e.Create(&atom.EngineCreateRequest{Image: "x", Key: "k", Context: t.Context()})
+	if err == nil || errors.As(err, &unknown) || !strings.Contains(err.Error(), "executable file not found") {
+		t.Errorf("got error %v, want why it does not start", err)
+	}
+	if d.made {
+		t.Error("the container is there yet")
+	}
+}
+
+// A daemon that was killed while it started a container may have begun the
+// process. It is not begun again, however often the Create is repeated.
+func TestStartThatLostItsProcess(t *testing.T) {
+	d := &badStart{text: "task " + fakeID + ": already exists: unknown", code: 128}
+	e := d.engine(t)
 	for range 3 {
 		a, err := e.Create(&atom.EngineCreateRequest{Image: "x", Key: "k", Context: t.Context()})
 		if err != nil {
@@ -99,8 +144,8 @@ func TestStartThatLostItsProcess(t *testing.T) {
 			t.Errorf("it is %s/%s: %s", info.State, info.Result, info.Message)
 		}
 	}
-	if starts != 1 || removed != 0 {
-		t.Errorf("%d starts, %d removals", starts, removed)
+	if d.starts != 1 || d.removed != 0 {
+		t.Errorf("%d starts, %d removals", d.starts, d.removed)
 	}
 }
 
