@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/testenv"
 	"github.com/atom-router/atom-router/router"
 )
 
@@ -126,6 +127,10 @@ func (a *audit) job(t *testing.T, e *router.Engine, j *job, o *outcome, ids []st
 	case backend == "docker" && hit && o.State == atom.Stopped && (o.Result == atom.Unknown && o.Code < 0 || o.Code == 255):
 		// Killed while it starts a container, Docker kills the container,
 		// and says 255, or loses sight of it.
+		a.abandoned++
+	case backend == "kube" && a.mayHaveLost(testenv.Kubelet, o) && o.State == atom.Stopped && o.Result == atom.Unknown && o.Code < 0:
+		// A kubelet that comes back to a pod whose time is up says Failed, and
+		// nothing of how its container ended.
 		a.abandoned++
 	default:
 		a.report("%s ended as %s/%s with code %d and not %s with %d: %s", name, o.State, o.Result, o.Code, j.Result, j.Code, o.Message)

@@ -150,7 +150,7 @@ func (p *place) table(jobs []job, injected map[string]int, anomalies int, took t
 	fmt.Fprintf(w, "routers\t%d\t%d jobs were given to another\n", p.fleet.started, again)
 	fmt.Fprintf(w, "calls asked again\t%d\t%d of them for logs by their cursor\n", retries, resumed)
 	fmt.Fprintf(w, "recorded in part\t%d\tby engines that were killed, or whose disk was full\n", p.partial)
-	fmt.Fprintf(w, "ended or lost by Docker\t%d\twhen it was killed while it started them\n", p.abandoned)
+	fmt.Fprintf(w, "ended or lost by Docker or kubelet\t%d\twhen it was killed while it started or stopped them\n", p.abandoned)
 	fmt.Fprintf(w, "time\t%v\t\n", took.Round(time.Second))
 	fmt.Fprintf(w, "anomalies\t%d\t\n", anomalies)
 	w.Flush()

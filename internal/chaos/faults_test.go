@@ -34,7 +34,7 @@ type place struct {
 	// yet recorded, by backend.
 	lossy map[string][]window
 	// partial counts the jobs whose output an engine recorded in part, and
-	// abandoned those that Docker ended or lost sight of.
+	// abandoned those that Docker or a kubelet ended or lost sight of.
 	partial, abandoned int
 }
 
@@ -107,6 +107,9 @@ func pauseDocker(_ *testing.T, p *place, _ uint64) error {
 
 func killPart(part string) func(*testing.T, *place, uint64) error {
 	return func(t *testing.T, p *place, _ uint64) error {
+		if part == testenv.Kubelet {
+			defer p.lose(part, time.Now())
+		}
 		if err := p.cluster.Kill(part); err != nil {
 			return err
 		}
@@ -117,6 +120,9 @@ func killPart(part string) func(*testing.T, *place, uint64) error {
 
 func pausePart(part string) func(*testing.T, *place, uint64) error {
 	return func(_ *testing.T, p *place, _ uint64) error {
+		if part == testenv.Kubelet {
+			defer p.lose(part, time.Now())
+		}
 		err := p.cluster.Signal(part, syscall.SIGSTOP)
 		time.Sleep(pauseTime)
 		return errors.Join(err, p.cluster.Signal(part, syscall.SIGCONT))
