@@ -154,7 +154,7 @@ func (rule *Rule) candidates(r *atom.EngineCreateRequest, health func(string) He
 		for _, target := range tier.Targets {
 			total += target.Weight
 		}
-		for _, target := range rendezvous(r.Key, tier.Targets) {
+		for _, target := range byRendezvous(r.Key, tier.Targets) {
 			h := health(target.Backend)
 			c := Candidate{Backend: target.Backend, Tier: i, Cause: h.Cause, weight: target.Weight, total: total}
 			if i > 0 {

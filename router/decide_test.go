@@ -201,16 +201,16 @@ func TestRendezvous(t *testing.T) {
 	moved := 0
 	for i := range keys {
 		key := fmt.Sprintf("key-%d", i)
-		order := rendezvous(key, targets)
+		order := byRendezvous(key, targets)
 		first[order[0].Backend]++
-		more := rendezvous(key, append(targets[:3:3], Target{"d", 2}))
+		more := byRendezvous(key, append(targets[:3:3], Target{"d", 2}))
 		if more[0].Backend != order[0].Backend {
 			moved++
 			if more[0].Backend != "d" {
 				t.Fatalf("%s moved from %s to %s when d came", key, order[0].Backend, more[0].Backend)
 			}
 		}
-		swapped := rendezvous(key, []Target{{"c", 4}, {"a", 3}, {"b", 1}})
+		swapped := byRendezvous(key, []Target{{"c", 4}, {"a", 3}, {"b", 1}})
 		if !cmp.Equal(order, swapped) {
 			t.Fatalf("%s: the order in the config matters: %v, %v", key, order, swapped)
 		}
@@ -232,7 +232,7 @@ func TestRendezvousStays(t *testing.T) {
 	targets := []Target{{"docker", 1}, {"gpu", 3}, {"gpu-b", 1}}
 	got := ""
 	for _, key := range []string{"", "a", "job-1", "job-2"} {
-		for _, target := range rendezvous(key, targets) {
+		for _, target := range byRendezvous(key, targets) {
 			got += target.Backend + " "
 		}
 		got += "| "

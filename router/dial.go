@@ -23,9 +23,6 @@ const (
 	// daemonPatience is how long a daemon may be away before its backend has
 	// failed, and Waits and Logs there end: an upgrade takes no longer.
 	daemonPatience = time.Minute
-	// daemonPause is the longest between two attempts to reach it. They cost
-	// little, and a fleet's clients do not come in step.
-	daemonPause = time.Second
 	// streamWindow is how much of a stream waits here to be read.
 	streamWindow = 512 << 10
 	// What a daemon can do changes with its backends; this is how long its

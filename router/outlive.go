@@ -60,31 +60,6 @@ func noAtom(err error) bool {
 // not answer.
 const awayPause = time.Second
 
-// next is the instance after one that was lost. Other than instance it waits
-// for as long as the backend is backing off.
-func (s *supervisor) next(ctx context.Context) (*instance, error) {
-	for {
-		i, err := s.instance(ctx)
-		if err == nil || ctx.Err() != nil {
-			return i, err
-		}
-		wait, failed := s.retryIn()
-		if failed {
-			return nil, err
-		}
-		if err := s.sleep(ctx, wait); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// retryIn is when a launch may be tried again, or that the backend has failed.
-func (s *supervisor) retryIn() (wait time.Duration, failed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(time.Until(s.retryAt), 10*time.Millisecond), s.closed || s.state == Failed
-}
-
 // gone is the atom that a Wait was for and that no plugin knew any more when it
 // was asked again.
 func gone(native string) atom.Atom {

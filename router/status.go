@@ -7,6 +7,30 @@ import (
 	"github.com/atom-router/atom-router/atom"
 )
 
+// BackendState is how a backend does.
+type BackendState string
+
+const (
+	// Idle backends were not asked for anything yet.
+	Idle BackendState = "idle"
+	// Starting backends launch or configure their plugin.
+	Starting BackendState = "starting"
+	// Ready backends answer.
+	Ready BackendState = "ready"
+	// Degraded backends have a working plugin; what stands behind it does
+	// not answer.
+	Degraded BackendState = "degraded"
+	// BackingOff backends have lost their plugin, or could not start it, and
+	// start it again when a call comes after a while.
+	BackingOff BackendState = "backing off"
+	// Draining backends are out of the config and end with the last call
+	// that is under way there.
+	Draining BackendState = "draining"
+	// Failed backends have given up for longer: their config is wrong, or
+	// the plugin did not get ready so many times in a row.
+	Failed BackendState = "failed"
+)
+
 // BackendStatus tells how a backend does.
 type BackendStatus struct {
 	Name string

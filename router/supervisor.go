@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,57 +14,13 @@ import (
 	"github.com/atom-router/atom-router/atom"
 )
 
-// BackendState is how a backend does.
-type BackendState string
-
 const (
-	// Idle backends were not asked for anything yet.
-	Idle BackendState = "idle"
-	// Starting backends launch or configure their plugin.
-	Starting BackendState = "starting"
-	// Ready backends answer.
-	Ready BackendState = "ready"
-	// Degraded backends have a working plugin; what stands behind it does
-	// not answer.
-	Degraded BackendState = "degraded"
-	// BackingOff backends have lost their plugin, or could not start it, and
-	// start it again when a call comes after a while.
-	BackingOff BackendState = "backing off"
-	// Draining backends are out of the config and end with the last call
-	// that is under way there.
-	Draining BackendState = "draining"
-	// Failed backends have given up for longer: their config is wrong, or
-	// the plugin did not get ready so many times in a row.
-	Failed BackendState = "failed"
-)
-
-const (
-	// A plugin that lived so long has no part in an earlier trouble.
-	stableAfter = time.Minute
-	// So many launches in a row that never got ready open the breaker.
-	breakerAfter = 5
-	// An open breaker lets a launch pass again after this long.
-	breakerOpen = time.Minute
-	// A call waits at most so long for a lost plugin's turn to be started
-	// again; one that could not be started at all fails at once.
-	restartWait = 5 * time.Second
 	// A plugin whose process does not answer so many health calls in a row,
 	// each within the timeout, hangs and is replaced.
 	pingInterval = 5 * time.Second
 	pingTimeout  = 2 * time.Second
 	pingMisses   = 3
 )
-
-// backoff is how long to leave a plugin alone after so many troubles in a
-// row. The first restart is immediate. Half of it is jitter, so that the
-// routers of a fleet do not launch in step.
-func backoff(troubles int) time.Duration {
-	if troubles == 0 {
-		return 0
-	}
-	d := min(500*time.Millisecond<<min(troubles-1, 7), breakerOpen)
-	return d/2 + rand.N(d/2+1)
-}
 
 // supervisor keeps what serves a backend alive: it starts it when a call needs
 // it, hands out the current instance, and starts another when that one died.
@@ -187,14 +142,6 @@ func (s *supervisor) ask() (*launch, time.Duration, error) {
 	return s.launch, 0, nil
 }
 
-// expected reports whether what was lost may well be back soon, although an
-// attempt to reach it failed.
-func (s *supervisor) expected() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lost && s.patience > 0 && !s.closed
-}
-
 // closedChan is the done of a launch that was over before it was asked for.
 var closedChan = func() chan struct{} {
 	c := make(chan struct{})
@@ -204,19 +151,6 @@ var closedChan = func() chan struct{} {
 
 func errClosed() error {
 	return atom.Errorf(errdefs.ErrUnavailable, "the router is closed")
-}
-
-func (s *supervisor) sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.life.Done():
-		return errClosed()
-	}
 }
 
 // begin starts a launch. Called with mu held.
@@ -261,32 +195,6 @@ func (s *supervisor) started(l *launch, inst *instance, err error) {
 	}
 }
 
-// retry notes when to try again after an attempt that failed, and whether the
-// backend has failed with it. Called with mu held.
-func (s *supervisor) retry(err error) {
-	if s.lostAt.IsZero() {
-		s.lostAt = time.Now()
-	}
-	away := time.Since(s.lostAt)
-	pause, failed := s.backoff(), s.unready >= breakerAfter && !s.attached
-	if s.patience > 0 {
-		pause, failed = min(pause, daemonPause), away >= s.patience
-	}
-	s.lost = s.lost && s.patience > 0 && away < restartWait
-	switch {
-	case errdefs.IsInvalidArgument(err) && !s.attached, failed && s.patience == 0:
-		s.lost = false
-		s.retryAt = time.Now().Add(breakerOpen)
-		s.turn(Failed, err)
-	case failed:
-		s.retryAt = time.Now().Add(pause)
-		s.turn(Failed, err)
-	default:
-		s.retryAt = time.Now().Add(pause)
-		s.turn(BackingOff, err)
-	}
-}
-
 // watch waits for an instance's end, or the router's, and clears it away. One
 // that hangs, stopped or deadlocked, it ends.
 func (s *supervisor) watch(inst *instance) {
@@ -327,14 +235,6 @@ func (s *supervisor) what() string {
 	return "the plugin"
 }
 
-// backoff is how long to leave the plugin alone now. Called with mu held.
-func (s *supervisor) backoff() time.Duration {
-	if s.attached {
-		return attachPause
-	}
-	return backoff(s.troubles)
-}
-
 func (s *supervisor) dispose(inst *instance) {
 	if inst.close == nil {
 		return
@@ -353,7 +253,7 @@ func (s *supervisor) bury(inst *instance, err error) {
 	if time.Since(inst.began) >= stableAfter {
 		s.troubles = 0
 	}
-	s.retryAt = time.Now().Add(s.backoff())
+	s.retryAt = time.Now().Add(s.pause())
 	s.troubles++
 	s.lost, s.lostAt = true, time.Now()
 	if err == nil && inst.why != nil {

@@ -384,16 +384,3 @@ func TestCrashLoopIsQuiet(t *testing.T) {
 		}
 	})
 }
-
-func TestBackoff(t *testing.T) {
-	for troubles, most := range []time.Duration{0, time.Second / 2, time.Second, 2 * time.Second} {
-		for range 100 {
-			if d := backoff(troubles); d > most || d < most/2 {
-				t.Errorf("after %d troubles %v, want %v to %v", troubles, d, most/2, most)
-			}
-		}
-	}
-	if d := backoff(1000); d > breakerOpen {
-		t.Errorf("%v", d)
-	}
-}

@@ -78,7 +78,7 @@ func TestOneWay(t *testing.T) {
 		"atom":    {"atom"},
 		"plugin":  {"atom", "plugin", "internal/wire"},
 		"plugins": {"atom", "plugin", "plugins"},
-		"router":  {"atom", "plugin", "router", "internal/wire"},
+		"router":  {"atom", "plugin", "router", "internal/wire", "internal/rendezvous", "internal/backoff"},
 	}
 	for _, p := range list(t, "./...") {
 		path := strings.TrimPrefix(p.ImportPath, module)
