@@ -65,8 +65,9 @@ fuzz: ## look for new inputs that break parsers and servers, FUZZTIME each
 lint: tools ## gofmt, vet, staticcheck, drift of go.mod and generated code
 	@./internal/tools/lint.sh $(TOOLS) $(PROTO)
 
-bench: build ## measure against baselines, with Docker and Kubernetes where they can be had
+bench: build tools ## measure against baselines, with Docker and Kubernetes where they can be had, and make docs/performance.md
 	$(TESTENV) run go run ./internal/bench
+	$(TOOLS)/benchstat docs/performance/*.txt
 
 generate: tools ## generate the protocol's Go code
 	$(TOOLS)/protogen -bin $(TOOLS) -root plugin/proto $(PROTO)

@@ -21,7 +21,7 @@ func measureCreate(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	defer d.stop()
-	ratios, base, subj, err := alternate(rounds,
+	r, err := alternate(rounds,
 		func() (time.Duration, error) {
 			var ids []string
 			defer func() {
@@ -59,8 +59,8 @@ func measureCreate(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	return []figure{{
-		name: "create and wait / docker client", values: ratios, unit: "x", aim: 1.10, atMost: true,
-		detail: fmt.Sprintf("%v against %v", subj.Round(time.Microsecond), base.Round(time.Microsecond)),
+		slug: "ratio", name: "Create and Wait of a job that ends at once / Docker's client used straight", values: r.ratios(), unit: "x", aim: 1.10, atMost: true,
+		sides: r, detail: r.against(),
 	}}, nil
 }
 

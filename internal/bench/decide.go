@@ -63,16 +63,16 @@ func measureDecide(ctx context.Context, rounds int) (figures []figure, err error
 	}
 	for _, kind := range []string{"images", "labels"} {
 		figures = append(figures,
-			figure{name: "decision, 1000 rules of " + kind, values: times[kind], unit: " µs", aim: 20, atMost: true,
+			figure{slug: kind, name: "Decision over 1,000 rules of " + kind + ", the last matches", values: times[kind], unit: "µs", aim: 20, atMost: true,
 				detail: allocs[kind] + " allocations in all"},
-			figure{name: "the same / 1000 path.Match", values: ratios[kind], unit: "x", aim: 1, atMost: true})
+			figure{slug: kind + "-ratio", name: "The same / 1,000 calls of path.Match", values: ratios[kind], unit: "x", aim: 1, atMost: true})
 	}
 	return append(figures,
-		figure{name: "decision, 10,000 rules", values: times["ten-thousand"], unit: " µs", aim: 50, atMost: true,
+		figure{slug: "ten-thousand", name: "Decision over 10,000 rules, the last matches", values: times["ten-thousand"], unit: "µs", aim: 50, atMost: true,
 			detail: allocs["ten-thousand"] + " allocations in all"},
-		figure{name: "cel-go / the same", values: ratios["cel"], unit: "x", aim: 1,
+		figure{slug: "cel", name: "cel-go, a program for each rule / the same", values: ratios["cel"], unit: "x", aim: 1,
 			detail: fmt.Sprintf("cel-go %.0f µs", median(times["cel"]))},
-		figure{name: "Rego / the same", values: ratios["rego"], unit: "x", aim: 1,
+		figure{slug: "rego", name: "OPA's Rego, one prepared query / the same", values: ratios["rego"], unit: "x", aim: 1,
 			detail: fmt.Sprintf("Rego %.0f µs", median(times["rego"]))}), nil
 }
 

@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// figure is one result, with what was aimed at.
+// figure is one result: a value for each round, and what was aimed at.
 type figure struct {
-	name   string
+	slug   string    // tells it from others of its measurement, as in Get/ratio
+	name   string    // what was measured, against what; "" for a point that is only plotted
 	values []float64 // one a round
-	unit   string    // "x" for ratios
+	unit   string    // "x" for ratios, else as in benchfmt: "ms", "KiB", "allocs"
 	aim    float64   // 0 for none
 	atMost bool      // the aim is an upper bound
-	detail string
+	detail string    // what the two sides took, and with what
+	sides  race      // of a ratio, where it was taken by alternate
 }
 
 func (f figure) met() bool {
@@ -27,20 +29,69 @@ func (f figure) met() bool {
 	return m >= f.aim
 }
 
+// verdict is "met", "missed", or nothing where nothing was aimed at.
+func (f figure) verdict() string {
+	switch {
+	case f.aim == 0:
+		return ""
+	case f.met():
+		return "met"
+	}
+	return "**missed**"
+}
+
+// bound is the aim as text.
+func (f figure) bound() string {
+	switch {
+	case f.aim == 0:
+		return "–"
+	case f.atMost:
+		return "at most " + f.with(fmt.Sprint(f.aim))
+	}
+	return "at least " + f.with(fmt.Sprint(f.aim))
+}
+
+// spread are the lowest and the highest value.
+func (f figure) spread() string {
+	if len(f.values) == 1 {
+		return "–"
+	}
+	return bare(slices.Min(f.values)) + "–" + bare(slices.Max(f.values))
+}
+
+// number is a value with the figure's unit.
+func (f figure) number(v float64) string { return f.with(bare(v)) }
+
+func (f figure) with(number string) string {
+	switch f.unit {
+	case "":
+		return number
+	case "x":
+		return number + "x"
+	}
+	return number + " " + f.unit
+}
+
+// bare is a number with the digits that matter.
+func bare(v float64) string {
+	switch a := max(v, -v); {
+	case a == 0 || a >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case a >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case a < 0.1:
+		return fmt.Sprintf("%.4f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
 func (f figure) String() string {
-	word, bound := "ok", "at least"
-	if f.atMost {
-		bound = "at most"
-	}
-	if !f.met() {
-		word = "MISSED"
-	}
 	aim := ""
 	if f.aim != 0 {
-		aim = fmt.Sprintf("; aim: %s %.2f%s, %s", bound, f.aim, f.unit, word)
+		aim = "; aim: " + f.bound() + ", " + f.verdict()
 	}
-	return fmt.Sprintf("%-34s %8.2f%s  (%.2f to %.2f in %d rounds%s)  %s",
-		f.name, median(f.values), f.unit, slices.Min(f.values), slices.Max(f.values), len(f.values), aim, f.detail)
+	return fmt.Sprintf("%-48s %10s  (%s in %d rounds%s)  %s",
+		f.name, f.number(median(f.values)), f.spread(), len(f.values), aim, f.detail)
 }
 
 func median[T float64 | time.Duration](values []T) T {
@@ -59,34 +110,4 @@ func medianOf(n int, call func() error) (time.Duration, error) {
 		times[i] = time.Since(start)
 	}
 	return median(times), nil
-}
-
-// alternate takes the ratio subject/baseline in each round, after one round
-// that warms both up and is not counted. Every other round the subject goes
-// first: whoever comes second finds what the first left to be done. It returns
-// the ratios and the medians of both.
-func alternate(rounds int, baseline, subject func() (time.Duration, error)) (ratios []float64, base, subj time.Duration, err error) {
-	var bases, subjs []time.Duration
-	for round := range rounds + 1 {
-		var b, s time.Duration
-		var berr, serr error
-		if round%2 == 0 {
-			b, berr = baseline()
-			s, serr = subject()
-		} else {
-			s, serr = subject()
-			b, berr = baseline()
-		}
-		switch {
-		case berr != nil:
-			return nil, 0, 0, fmt.Errorf("baseline: %w", berr)
-		case serr != nil:
-			return nil, 0, 0, serr
-		case round == 0:
-			continue
-		}
-		bases, subjs = append(bases, b), append(subjs, s)
-		ratios = append(ratios, float64(s)/float64(b))
-	}
-	return ratios, median(bases), median(subjs), nil
 }

@@ -35,15 +35,16 @@ const (
 func measureKubeCreate(ctx context.Context, rounds int) ([]figure, error) {
 	var figures []figure
 	for _, kind := range []struct {
+		slug   string
 		name   string
 		pods   int
 		idle   bool
 		limits limits
 		aim    float64
 	}{
-		{"500 pods / client-go, usual limits", idlePods, true, usual, 1.15},
-		{"the same, processors the limit", idlePods, true, wide, 0},
-		{"20 pods on a real node / client-go", realPods, false, usual, 1.15},
+		{"usual", "500 pods created and waited for through router and plugin / client-go with its shared informer, both with the plugin's usual 100 requests a second and a burst of 200", idlePods, true, usual, 1.15},
+		{"wide", "The same with limits so wide that the processors are the limit", idlePods, true, wide, 0},
+		{"real", "20 pods on the real node / client-go", realPods, false, usual, 1.15},
 	} {
 		c, err := startCluster(ctx, kind.idle, kind.limits)
 		if err != nil {
@@ -54,7 +55,7 @@ func measureKubeCreate(ctx context.Context, rounds int) ([]figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.name, f.aim = kind.name, kind.aim
+		f.slug, f.name, f.aim = kind.slug, kind.name, kind.aim
 		figures = append(figures, f)
 	}
 	return figures, nil
@@ -66,7 +67,7 @@ func (c *cluster) compareCreates(ctx context.Context, rounds, pods int) (figure,
 		return figure{}, err
 	}
 	defer stop()
-	ratios, base, subj, err := alternate(rounds,
+	r, err := alternate(rounds,
 		func() (time.Duration, error) {
 			settle()
 			names := make([]string, pods)
@@ -99,8 +100,7 @@ func (c *cluster) compareCreates(ctx context.Context, rounds, pods int) (figure,
 		return figure{}, err
 	}
 	return figure{
-		values: ratios, unit: "x", atMost: true,
-		detail: fmt.Sprintf("%v against %v", subj.Round(time.Millisecond), base.Round(time.Millisecond)),
+		values: r.ratios(), unit: "x", atMost: true, sides: r, detail: r.against(),
 	}, nil
 }
 
@@ -200,8 +200,8 @@ func measureKubeRequests(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	defer c.stop()
-	requests := figure{name: "API requests of an atom's life", aim: 2.5, atMost: true, detail: fmt.Sprintf("create, %d waits, 20 gets, delete; what the test's kubelet asks is not counted", waitersEach)}
-	watches := figure{name: "watches for 200 x 5 waiters", aim: 1, atMost: true, detail: "beside those of the cluster's own parts"}
+	requests := figure{slug: "requests", name: "Requests to the API server in an atom's life", aim: 2.5, atMost: true, detail: fmt.Sprintf("create, %d waits, 20 gets, delete; what the test's kubelet asks is not counted", waitersEach)}
+	watches := figure{slug: "watches", name: "Watches for 1,000 waiters", aim: 1, atMost: true, detail: "beside those of the cluster's own parts"}
 	before, err := c.count(ctx)
 	if err != nil {
 		return nil, err
@@ -307,7 +307,7 @@ func measureKubeGet(ctx context.Context, rounds int) ([]figure, error) {
 	}
 	get := &atom.EngineGetRequest{ID: a.ID(), Context: ctx}
 	name := strings.Split(a.ID(), "/")[1]
-	ratios, subj, base, err := alternate(rounds,
+	r, err := alternate(rounds,
 		func() (time.Duration, error) {
 			return medianOf(getsPerRound, func() error { _, err := e.Get(get); return err })
 		},
@@ -321,8 +321,8 @@ func measureKubeGet(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	return []figure{{
-		name: "GET at the API server / Get", values: ratios, unit: "x", aim: 10,
-		detail: fmt.Sprintf("%v against %v", base.Round(time.Microsecond), subj),
+		slug: "ratio", name: "GET at the API server / Get of the engine called directly", values: r.ratios(), unit: "x", aim: 10,
+		sides: r, detail: r.against(),
 	}}, nil
 }
 
@@ -340,7 +340,7 @@ func measureKubeMemory(ctx context.Context, rounds int) ([]figure, error) {
 	if err := all(finishedPods, func(int) error { _, err := c.run(ctx); return err }); err != nil {
 		return nil, err
 	}
-	f := figure{name: "plugin that knows 5,000 atoms", unit: " MiB", aim: 150, atMost: true, detail: "resident, after a list"}
+	f := figure{slug: "plugin", name: "Resident memory of a plugin that knows 5,000 finished atoms", unit: "MiB", aim: 150, atMost: true, detail: "resident, after a list"}
 	for range rounds {
 		mib, err := c.memoryOfPlugin(ctx)
 		if err != nil {

@@ -93,7 +93,7 @@ func compareLoads(ctx context.Context, rounds int, long time.Duration, library, 
 	}
 	// The first round warms both up, and starts the plugin.
 	var memory [2]*memoryTrend
-	rates, _, _, err := alternate(rounds,
+	r, err := alternate(rounds,
 		func() (time.Duration, error) { return run(library, &libraries) },
 		func() (time.Duration, error) {
 			if len(daemons) == 1 {
@@ -109,10 +109,10 @@ func compareLoads(ctx context.Context, rounds int, long time.Duration, library, 
 	if err := errors.Join(err, library.Check(ctx), daemon.Check(ctx)); err != nil {
 		return nil, nil, err
 	}
+	rates := r.speeds()
 	var p50, p99 []float64
 	jobs := 0
 	for n := range rates {
-		rates[n] = 1 / rates[n]
 		l, d := libraries[n+1], daemons[n+1]
 		p50 = append(p50, float64(d.Quantile(0.5))/float64(l.Quantile(0.5)))
 		p99 = append(p99, float64(d.Quantile(0.99))/float64(l.Quantile(0.99)))
@@ -128,14 +128,14 @@ func compareLoads(ctx context.Context, rounds int, long time.Duration, library, 
 		return against(func(r load.Report) string { return r.Quantile(q).Round(time.Millisecond).String() })
 	}
 	figures = []figure{
-		{name: "jobs a second, daemon / library", values: rates, unit: "x",
+		{slug: "rate", name: "Jobs a second through the daemon / with the library", values: rates, unit: "x",
 			detail: against(func(r load.Report) string { return fmt.Sprintf("%.0f", r.Rate()) }) + fmt.Sprintf(", %d clients; %d jobs, none lost, none twice", loadClients, jobs)},
-		{name: "p50 of a job, daemon / library", values: p50, unit: "x", detail: quantile(0.5)},
-		{name: "p99 of a job, daemon / library", values: p99, unit: "x", detail: quantile(0.99)},
+		{slug: "p50", name: "p50 of a job's time, Create to Delete", values: p50, unit: "x", detail: quantile(0.5)},
+		{slug: "p99", name: "p99", values: p99, unit: "x", detail: quantile(0.99)},
 	}
 	for n, name := range []string{"daemon", "plugin"} {
 		first, last := memory[n].end()
-		figures = append(figures, figure{name: "memory of the " + name + ", end / begin", values: []float64{last / first}, unit: "x", aim: 1.15, atMost: true,
+		figures = append(figures, figure{slug: "memory-" + name, name: "Resident memory of the " + name + ", last third of the time / first", values: []float64{last / first}, unit: "x", aim: 1.15, atMost: true,
 			detail: fmt.Sprintf("%.1f MiB in the last third, %.1f MiB in the first", last, first)})
 	}
 	return figures, calm, nil
@@ -196,9 +196,9 @@ func underRestarts(ctx context.Context, long time.Duration, daemon *load.Load, f
 		rates = append(rates, e.report.Rate()/r)
 	}
 	return []figure{
-		{name: "jobs a second, restarted / not", values: rates, unit: "x",
+		{slug: "restarted", name: "Jobs a second while the daemon is restarted / left alone", values: rates, unit: "x",
 			detail: fmt.Sprintf("%.0f a second, p50 %v, p99 %v; %d restarts; %d jobs, none lost, none twice; %d calls made again", e.report.Rate(),
 				e.report.Quantile(0.5).Round(time.Millisecond), e.report.Quantile(0.99).Round(time.Millisecond), len(away), len(e.report.Jobs), e.report.Again)},
-		{name: "a restart under load", values: away, unit: " ms", detail: "from the signal until it serves again; every other one by SIGKILL"},
+		{slug: "away", name: "A restart under this load", values: away, unit: "ms", detail: "from the signal until it serves again; every other one by SIGKILL"},
 	}, nil
 }

@@ -41,7 +41,7 @@ func measureLogs(ctx context.Context, rounds int) ([]figure, error) {
 	}
 	var routerGrowth, pluginGrowth []float64
 	var bytes int64
-	slowdown, base, subj, err := alternate(rounds,
+	r, err := alternate(rounds,
 		func() (time.Duration, error) {
 			return timed(func() error {
 				stream, err := d.straight.ContainerLogs(ctx, native, container.LogsOptions{ShowStdout: true, ShowStderr: true})
@@ -79,16 +79,12 @@ func measureLogs(ctx context.Context, rounds int) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	throughput := make([]float64, len(slowdown))
-	for i, r := range slowdown {
-		throughput[i] = 1 / r
-	}
 	rate := func(t time.Duration) float64 { return float64(bytes) / (1 << 20) / t.Seconds() }
 	return []figure{
-		{name: "log throughput / docker client", values: throughput, unit: "x", aim: 0.8,
-			detail: fmt.Sprintf("%.0f MiB/s against %.0f MiB/s", rate(subj), rate(base))},
-		{name: "memory of the router, growth", values: routerGrowth[1:], unit: " MiB", aim: 16, atMost: true},
-		{name: "memory of the plugin, growth", values: pluginGrowth[1:], unit: " MiB", aim: 16, atMost: true},
+		{slug: "ratio", name: "256 MiB of logs in 200-byte lines, throughput / Docker client's stream, demultiplexed", values: r.speeds(), unit: "x", aim: 0.8,
+			sides: r, detail: fmt.Sprintf("%.0f MiB/s against %.0f MiB/s", rate(median(r.subject)), rate(median(r.baseline)))},
+		{slug: "router", name: "Growth of the router's resident memory meanwhile", values: routerGrowth[1:], unit: "MiB", aim: 16, atMost: true},
+		{slug: "plugin", name: "The same of the plugin", values: pluginGrowth[1:], unit: "MiB", aim: 16, atMost: true},
 	}, nil
 }
 

@@ -197,7 +197,7 @@ func measureRecovery(ctx context.Context, rounds int) ([]figure, error) {
 		recoveries = append(recoveries, float64(took)/float64(time.Millisecond))
 		return took, err
 	}
-	ratios, base, subj, err := alternate(rounds,
+	r, err := alternate(rounds,
 		func() (time.Duration, error) { return once(false) },
 		func() (time.Duration, error) { return once(true) })
 	if err != nil {
@@ -208,9 +208,9 @@ func measureRecovery(ctx context.Context, rounds int) ([]figure, error) {
 		toStart = append(toStart, recoveries[n]/starts[n])
 	}
 	return []figure{
-		{name: "recovery / the crowd's first start", values: ratios, unit: "x", aim: 2, atMost: true,
-			detail: fmt.Sprintf("%v against %v, %d waits and %d follows", subj.Round(time.Millisecond), base.Round(time.Millisecond), waits, follows)},
-		{name: "recovery / a start without a crowd", values: toStart[1:], unit: "x",
+		{slug: "crowd", name: "Plugin killed under a crowd, until all are live again / the same crowd at a plugin that is started for it", values: r.ratios(), unit: "x", aim: 2, atMost: true,
+			sides: r, detail: fmt.Sprintf("%s, %d Waits and %d follows", r.against(), waits, follows)},
+		{slug: "start", name: "The same / the plugin's start with nobody waiting", values: toStart[1:], unit: "x",
 			detail: fmt.Sprintf("%.0f ms against %.0f ms", median(recoveries), median(starts))},
 	}, nil
 }
@@ -247,10 +247,10 @@ func measureWaits(ctx context.Context, rounds int) ([]figure, error) {
 	}
 	detail := fmt.Sprintf("resident memory, %d open", waits)
 	return []figure{
-		{name: "a Wait at the router", values: router, unit: " KiB", detail: detail},
-		{name: "a Wait at the plugin", values: plugin, unit: " KiB", detail: detail},
-		{name: "a Wait on both sides", values: together, unit: " KiB", aim: 32, atMost: true},
-		{name: "goroutines for it on both sides", values: routines, detail: "the caller's among them"},
+		{slug: "router", name: "Memory of an open Wait at the router", values: router, unit: "KiB", detail: detail},
+		{slug: "plugin", name: "At the plugin", values: plugin, unit: "KiB", detail: detail},
+		{slug: "together", name: "On both sides", values: together, unit: "KiB", aim: 32, atMost: true},
+		{slug: "goroutines", name: "Goroutines of an open Wait, both sides", values: routines, detail: "the caller's among them"},
 	}, nil
 }
 
@@ -269,7 +269,7 @@ func measureCrashLoop(ctx context.Context, _ int) ([]figure, error) {
 		go func() { _, _ = ask(ctx, e) }() // ends with its answer, within seconds
 	}
 	used := processorTime() - before
-	return []figure{{name: "processor time of a crash loop", values: []float64{used.Seconds() * 1000}, unit: " ms",
+	return []figure{{slug: "processor", name: "Processor time of a plugin that always ends", values: []float64{used.Seconds() * 1000}, unit: "ms",
 		detail: fmt.Sprintf("a minute, under 10 waits and 10 calls a second; %d launches", e.Backends()[0].Restarts+1)}}, nil
 }
 
@@ -324,7 +324,7 @@ func measureEngineWaits(ctx context.Context, rounds int) ([]figure, error) {
 		}
 		more = append(more, float64(now-before))
 	}
-	return []figure{{name: "connections of 2,000 Docker Waits", values: more, aim: 32, atMost: true, detail: "descriptors of the plugin, beyond those without a Wait"}}, nil
+	return []figure{{slug: "connections", name: "Connections to Docker for 2,000 Waits", values: more, aim: 32, atMost: true, detail: "descriptors of the plugin, beyond those without a Wait"}}, nil
 }
 
 func openFiles(pid int) (int, error) {

@@ -26,14 +26,9 @@ func measureStart(ctx context.Context, rounds int) ([]figure, error) {
 			return nil, err
 		}
 		path := filepath.Join(dir, "atom-plugin-"+p.name)
-		var times []float64
-		ratios, _, _, err := alternate(rounds,
+		r, err := alternate(rounds,
 			func() (time.Duration, error) { return launchTime(ctx, "/proc/self/exe", "child-plugin") },
-			func() (time.Duration, error) {
-				took, err := launchTime(ctx, path)
-				times = append(times, float64(took)/float64(time.Millisecond))
-				return took, err
-			})
+			func() (time.Duration, error) { return launchTime(ctx, path) })
 		if err != nil {
 			return nil, err
 		}
@@ -42,9 +37,9 @@ func measureStart(ctx context.Context, rounds int) ([]figure, error) {
 			return nil, err
 		}
 		figures = append(figures,
-			figure{name: "launch of atom-plugin-" + p.name, values: times[1:], unit: " ms", aim: p.aim, atMost: true, detail: "until it serves"},
-			figure{name: "the same / a plugin without engine", values: ratios, unit: "x"},
-			figure{name: "size of atom-plugin-" + p.name, values: []float64{float64(info.Size()) / (1 << 20)}, unit: " MiB"})
+			figure{slug: p.name, name: "From launch to ready: atom-plugin-" + p.name, values: r.times(time.Millisecond), unit: "ms", aim: p.aim, atMost: true, detail: "until it serves"},
+			figure{slug: p.name + "-ratio", name: "The same / a plugin that has the wire and nothing else", values: r.ratios(), unit: "x", sides: r},
+			figure{slug: p.name + "-size", name: "Size of atom-plugin-" + p.name, values: []float64{float64(info.Size()) / (1 << 20)}, unit: "MiB"})
 	}
 	return figures, nil
 }
