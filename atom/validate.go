@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -61,11 +60,6 @@ func ValidateID(id string) error {
 	}
 	return nil
 }
-
-// ownerPattern is that of Kubernetes label values
-// (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/),
-// without the empty one.
-var ownerPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 
 // ValidateOwner reports an owner that no backend could keep: owners are
 // Kubernetes label values. "" is DefaultOwner and valid.
@@ -134,7 +128,7 @@ func (v *validator) key(field, s string) {
 }
 
 func (v *validator) owner(field, s string) {
-	if s != "" && !ownerPattern.MatchString(s) {
+	if s != "" && !isLabelName(s) {
 		v.add(field, "%q is not an owner: 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends", cut(s, 80))
 	}
 }
@@ -237,12 +231,33 @@ func (v *validator) resources(r container.Resources) {
 	}
 }
 
-// labelPattern is the name part of a Kubernetes label key; labelPrefix the
-// DNS subdomain that may stand before it and a '/'.
-var (
-	labelPattern = ownerPattern
-	labelPrefix  = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-)
+// isLabelName reports whether s is a Kubernetes label value other than "", or
+// the name part of a label's key: 1 to 63 letters, digits, '-', '_' and '.',
+// the first and the last a letter or digit
+// (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/).
+//
+// It is no regular expression, as the next is none: such a one is compiled
+// when a program starts, these in a millisecond, and every program that knows
+// atoms would begin with that.
+func isLabelName(s string) bool {
+	return hasEnds(s, 63) && !strings.ContainsFunc(s, func(r rune) bool { return !isAlnum(r) && r != '-' && r != '_' && r != '.' })
+}
+
+// isLabelPrefix reports whether s is the DNS subdomain that may stand before
+// the name and a '/'.
+func isLabelPrefix(s string) bool {
+	return hasEnds(s, 253) && !strings.ContainsFunc(s, func(r rune) bool { return (!isAlnum(r) || 'A' <= r && r <= 'Z') && r != '-' && r != '.' })
+}
+
+// hasEnds reports whether s has 1 to most bytes and is alphanumeric at both
+// ends.
+func hasEnds(s string, most int) bool {
+	return s != "" && len(s) <= most && isAlnum(rune(s[0])) && isAlnum(rune(s[len(s)-1]))
+}
+
+func isAlnum(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}
 
 func (v *validator) labels(labels map[string]string) {
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
@@ -254,7 +269,7 @@ func (v *validator) labels(labels map[string]string) {
 		switch {
 		case k == Label || strings.HasPrefix(k, Label+".") || strings.HasPrefix(k, Label+"/"):
 			v.add(field, "labels under %q are reserved", Label)
-		case !labelPattern.MatchString(name) || found && !labelPrefix.MatchString(prefix):
+		case !isLabelName(name) || found && !isLabelPrefix(prefix):
 			v.add(field, "is not a label key: [prefix/]name, the name 1 to 63 letters, digits, '-', '_' or '.' with a letter or digit at both ends")
 		}
 		v.text(field, labels[k])

@@ -1,7 +1,9 @@
 package atom
 
 import (
+	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -135,5 +137,29 @@ func TestNeeds(t *testing.T) {
 	have := Capabilities{CapCPU, CapUser}
 	if diff := cmp.Diff([]Capability{CapMemory}, have.Missing([]Capability{CapUser, CapMemory})); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestLabelNames: what is a label's name and what its prefix is as Kubernetes
+// has it in regular expressions.
+func TestLabelNames(t *testing.T) {
+	name := regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+	prefix := regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	texts := []string{"", "\n", "a\n", "ä", "aäb", "a\xffb", "\xff"}
+	for c := range 128 {
+		for _, form := range []string{"%c", "%ca", "a%c", "a%cb"} {
+			texts = append(texts, fmt.Sprintf(form, c))
+		}
+	}
+	for _, n := range []int{62, 63, 64, 252, 253, 254} {
+		texts = append(texts, strings.Repeat("a", n), strings.Repeat("-", n-1)+"a", "a"+strings.Repeat(".", n-2)+"a")
+	}
+	for _, text := range texts {
+		if got, want := isLabelName(text), name.MatchString(text); got != want {
+			t.Errorf("%q as a name: %v, want %v", text, got, want)
+		}
+		if got, want := isLabelPrefix(text), prefix.MatchString(text); got != want {
+			t.Errorf("%q as a prefix: %v, want %v", text, got, want)
+		}
 	}
 }
