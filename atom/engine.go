@@ -67,6 +67,17 @@ type Prober interface {
 	Probe(context.Context) (Capabilities, error)
 }
 
+// ListStreamer is an Engine that tells of a List's atoms while it finds them.
+// Package function StreamList does so with any Engine.
+type ListStreamer interface {
+	// StreamList calls found with each atom that a List would return, as soon
+	// as it is known: in no order, none twice, never from two goroutines at
+	// once and not after StreamList has returned. While found does not return,
+	// little is read ahead. An error of found ends the call, which returns it.
+	// After any other error atoms may be missing, as after one of List.
+	StreamList(r *EngineListRequest, found func(Atom) error) error
+}
+
 // EngineGetRequest asks for one atom.
 type EngineGetRequest struct {
 	ID string

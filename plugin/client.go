@@ -44,6 +44,8 @@ var (
 	_ atom.Deleter  = (*Client)(nil)
 	_ atom.Lookuper = (*Client)(nil)
 	_ atom.Prober   = (*Client)(nil)
+
+	_ atom.ListStreamer = (*Client)(nil)
 )
 
 // NewClient returns a client over conn, which stays the caller's to close.
@@ -185,11 +187,27 @@ func (c *Client) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 	// Whatever ends the loop below ends the stream.
 	streaming, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.rpc.List(streaming, wire.ListToWire(r), c.options...)
+	stream, err := c.rpc.List(streaming, wire.ListToWire(r, false), c.options...)
 	if err != nil {
 		return nil, wire.ErrorFromWire(ctx, err)
 	}
 	return wire.ReceiveAtoms(ctx, stream.Recv, c)
+}
+
+// StreamList implements atom.ListStreamer. An engine that cannot do so sends
+// what it lists when it has all.
+func (c *Client) StreamList(r *atom.EngineListRequest, found func(atom.Atom) error) error {
+	if err := wire.Sendable("owner", r.Owner); err != nil {
+		return err
+	}
+	ctx := atom.ContextOr(r.Context)
+	streaming, cancel := context.WithCancel(ctx) // as above
+	defer cancel()
+	stream, err := c.rpc.List(streaming, wire.ListToWire(r, true), c.options...)
+	if err != nil {
+		return wire.ErrorFromWire(ctx, err)
+	}
+	return wire.EachAtom(ctx, stream.Recv, c, found)
 }
 
 // atom is the answer of a call that returns one.

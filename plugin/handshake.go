@@ -11,9 +11,10 @@ import (
 // ProtocolMinor counts what was added to it since:
 //
 //	1: CreateWithProgress
+//	2: ListRequest.any_order
 const (
 	ProtocolMajor = 1
-	ProtocolMinor = 1
+	ProtocolMinor = 2
 )
 
 // minorProgress is the first with CreateWithProgress.

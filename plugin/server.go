@@ -167,12 +167,25 @@ func (s *server) Delete(ctx context.Context, r *pb.DeleteRequest) (*pb.DeleteRes
 }
 
 func (s *server) List(r *pb.ListRequest, stream grpc.ServerStreamingServer[pb.ListResponse]) error {
-	_, err := call(s, "List", func(e atom.Engine) (struct{}, error) {
-		req := wire.ListFromWire(r)
-		req.Context = stream.Context()
-		// A router that could not ask all its backends has both.
-		atoms, err := e.List(req)
-		if serr := wire.SendAtoms(atoms, stream.Send); serr != nil {
+	req, anyOrder := wire.ListFromWire(r)
+	req.Context = stream.Context()
+	method := "List"
+	if anyOrder {
+		method = "StreamList"
+	}
+	_, err := call(s, method, func(e atom.Engine) (struct{}, error) {
+		if !anyOrder {
+			// A router that could not ask all its backends has both.
+			atoms, err := e.List(req)
+			if serr := wire.SendAtoms(atoms, stream.Send); serr != nil {
+				return struct{}{}, serr
+			}
+			return struct{}{}, err
+		}
+		batches := wire.NewBatches(stream.Send)
+		defer func() { _ = batches.End() }() // an engine may panic
+		err := atom.StreamList(e, req, batches.Add)
+		if serr := batches.End(); serr != nil {
 			return struct{}{}, serr
 		}
 		return struct{}{}, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -91,6 +92,9 @@ func everyCall(c *Client) map[string]func(context.Context) error {
 			return err
 		},
 		"List": func(ctx context.Context) error { _, err := c.List(&atom.EngineListRequest{Context: ctx}); return err },
+		"StreamList": func(ctx context.Context) error {
+			return c.StreamList(&atom.EngineListRequest{Context: ctx}, func(atom.Atom) error { return nil })
+		},
 		"Create": func(ctx context.Context) error {
 			_, err := c.Create(&atom.EngineCreateRequest{Image: "x", Context: ctx})
 			return err
@@ -202,6 +206,95 @@ func TestUnsendableText(t *testing.T) {
 
 // TestListBeyondAMessage: more than a message takes, of atoms that are large
 // themselves, and one whose backend says what is no text.
+// finding is an engine that finds atoms when it is told to.
+type finding struct {
+	*scripted
+	find func(r *atom.EngineListRequest, found func(atom.Atom) error) error
+}
+
+func (f *finding) StreamList(r *atom.EngineListRequest, found func(atom.Atom) error) error {
+	return f.find(r, found)
+}
+
+// The first atom and the second come while the third is waited for, and the
+// engine's error after all of them.
+func TestAtomsComeAsTheyAreFound(t *testing.T) {
+	const many = 3*256 + 7
+	e := &finding{scripted: &scripted{}}
+	here := make(chan int, many)
+	e.find = func(r *atom.EngineListRequest, found func(atom.Atom) error) error {
+		for n := range many {
+			if err := found(atom.New(atom.Info{ID: strconv.Itoa(n)}, e)); err != nil {
+				return err
+			}
+			if n < 2 {
+				select {
+				case got := <-here:
+					if got != n {
+						t.Errorf("atom %d came before %d", got, n)
+					}
+				case <-r.Context.Done():
+					return r.Context.Err()
+				}
+			}
+		}
+		return atom.Errorf(errdefs.ErrUnavailable, "that was not all")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	client, n := connect(t, e), 0
+	err := client.StreamList(&atom.EngineListRequest{Context: ctx}, func(a atom.Atom) error {
+		if a.ID() != strconv.Itoa(n) || a.Engine() != client {
+			t.Fatalf("atom %d is %s of %v", n, a.ID(), a.Engine())
+		}
+		here <- n
+		n++
+		return nil
+	})
+	if n != many || !errdefs.IsUnavailable(err) || err.Error() != "that was not all" {
+		t.Errorf("%d atoms, %v", n, err)
+	}
+}
+
+// Whoever has enough ends the engine's search.
+func TestEnoughAtoms(t *testing.T) {
+	e := &finding{scripted: &scripted{}}
+	ended := make(chan struct{})
+	e.find = func(r *atom.EngineListRequest, found func(atom.Atom) error) error {
+		defer close(ended)
+		for {
+			if err := found(atom.New(atom.Info{ID: "x"}, e)); err != nil {
+				return err
+			}
+		}
+	}
+	enough, n := errors.New("enough"), 0
+	err := connect(t, e).StreamList(&atom.EngineListRequest{Context: t.Context()}, func(atom.Atom) error {
+		if n++; n == 1000 {
+			return enough
+		}
+		return nil
+	})
+	if err != enough || n != 1000 {
+		t.Errorf("%v after %d", err, n)
+	}
+	<-ended
+}
+
+// What an engine found before it panicked comes, and then Internal.
+func TestPanicWhileFinding(t *testing.T) {
+	e := &finding{scripted: &scripted{}, find: func(_ *atom.EngineListRequest, found func(atom.Atom) error) error {
+		_ = found(atom.New(atom.Info{ID: "x"}, nil))
+		_ = found(atom.New(atom.Info{ID: "y"}, nil))
+		panic("oh")
+	}}
+	n := 0
+	err := connect(t, e).StreamList(&atom.EngineListRequest{Context: t.Context()}, func(atom.Atom) error { n++; return nil })
+	if n != 2 || !errdefs.IsInternal(err) {
+		t.Errorf("%d atoms, %v", n, err)
+	}
+}
+
 func TestListBeyondAMessage(t *testing.T) {
 	large := strings.Repeat("x", 1<<20)
 	e := &scripted{do: func(context.Context) error { return atom.Errorf(errdefs.ErrUnavailable, "b: did not answer") }}

@@ -21,6 +21,7 @@ type Control interface {
 	Explain(context.Context, *atom.EngineCreateRequest) (Decision, error)
 	ProbeBackends(ctx context.Context, names ...string) ([]BackendStatus, error)
 	ListBackends(req *atom.EngineListRequest, names ...string) ([]atom.Atom, error)
+	StreamBackends(req *atom.EngineListRequest, found func(atom.Atom) error, names ...string) error
 	// Reload reads the config again and turns to it.
 	Reload(context.Context) (warnings []string, err error)
 }
@@ -58,11 +59,19 @@ func (s *control) Backends(ctx context.Context, r *routerpb.BackendsRequest) (*r
 }
 
 func (s *control) List(r *routerpb.ListRequest, stream grpc.ServerStreamingServer[pb.ListResponse]) error {
-	req := &atom.EngineListRequest{}
+	req, anyOrder := &atom.EngineListRequest{}, false
 	if r.GetList() != nil {
-		req = wire.ListFromWire(r.List)
+		req, anyOrder = wire.ListFromWire(r.List)
 	}
 	req.Context = stream.Context()
+	if anyOrder {
+		batches := wire.NewBatches(stream.Send)
+		err := s.c.StreamBackends(req, batches.Add, r.GetBackends()...)
+		if serr := batches.End(); serr != nil {
+			return serr
+		}
+		return wire.ErrorToWire(err)
+	}
 	atoms, err := s.c.ListBackends(req, r.GetBackends()...)
 	if serr := wire.SendAtoms(atoms, stream.Send); serr != nil {
 		return serr

@@ -1,11 +1,12 @@
 package router
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -49,19 +50,11 @@ func (e *Engine) List(req *atom.EngineListRequest) ([]atom.Atom, error) {
 func (e *Engine) ListBackends(req *atom.EngineListRequest, names ...string) ([]atom.Atom, error) {
 	t, release := e.hold()
 	defer release()
-	bs, err := t.named(names)
+	bs, owner, err := t.toList(req, names)
 	if err != nil {
 		return nil, e.refusedList(req, err)
 	}
-	return e.list(req, t, bs)
-}
-
-func (e *Engine) list(req *atom.EngineListRequest, t *table, bs []*backend) ([]atom.Atom, error) {
 	ctx := atom.ContextOr(req.Context)
-	owner, err := t.owner(req.Owner)
-	if err != nil {
-		return nil, e.refusedList(req, err)
-	}
 	lists := make([][]atom.Atom, len(bs))
 	errs := make([]error, len(bs))
 	each(bs, func(n int, b *backend) {
@@ -73,23 +66,84 @@ func (e *Engine) list(req *atom.EngineListRequest, t *table, bs []*backend) ([]a
 		return nil, opError("list", "", "", ctx.Err())
 	}
 	var all []atom.Atom
-	var partial PartialError
 	for n, b := range bs {
-		if errs[n] != nil {
-			partial.Failed = append(partial.Failed, opError("list", b.conf.Name, "", errs[n]).(*atom.OpError))
-			continue
-		}
 		for _, a := range lists[n] {
 			all = append(all, e.own(b, a))
 		}
 	}
-	slices.SortStableFunc(all, func(a, b atom.Atom) int {
-		return cmp.Or(a.CreatedAt().Compare(b.CreatedAt()), cmp.Compare(a.ID(), b.ID()))
-	})
-	if len(partial.Failed) > 0 {
-		return all, opError("list", "", "", &partial)
+	slices.SortStableFunc(all, atom.CompareAge)
+	return all, partial(bs, errs)
+}
+
+// StreamList implements atom.ListStreamer over all backends, whose atoms come
+// mixed. Of a backend that does not answer, or no longer, which the
+// *PartialError says, atoms may be missing.
+func (e *Engine) StreamList(req *atom.EngineListRequest, found func(atom.Atom) error) error {
+	return e.StreamBackends(req, found)
+}
+
+// StreamBackends is StreamList restricted to some backends, as ListBackends is
+// List.
+func (e *Engine) StreamBackends(req *atom.EngineListRequest, found func(atom.Atom) error, names ...string) error {
+	t, release := e.hold()
+	defer release()
+	bs, owner, err := t.toList(req, names)
+	if err != nil {
+		return e.refusedList(req, err)
 	}
-	return all, nil
+	ctx, cancel := context.WithCancel(atom.ContextOr(req.Context))
+	defer cancel()
+	var turn sync.Mutex
+	var enough error // found's
+	errs := make([]error, len(bs))
+	each(bs, func(n int, b *backend) {
+		ctx, ended := e.observe(ctx, "list", b)
+		var given bool
+		fresh := func() bool { return !given }
+		errs[n] = e.streamOne(ctx, b, &atom.EngineListRequest{Since: req.Since, Before: req.Before, Owner: owner}, fresh, func(a atom.Atom) error {
+			turn.Lock()
+			defer turn.Unlock()
+			if given = true; enough == nil {
+				enough = found(e.own(b, a))
+			}
+			if enough != nil {
+				cancel()
+			}
+			return enough
+		})
+		ended(b.conf.Name, "", errs[n])
+	})
+	if enough != nil {
+		return enough
+	}
+	if ctx.Err() != nil {
+		return opError("list", "", "", ctx.Err())
+	}
+	return partial(bs, errs)
+}
+
+// toList are the backends that a List asks, and about whose atoms.
+func (t *table) toList(req *atom.EngineListRequest, names []string) (bs []*backend, owner string, err error) {
+	if bs, err = t.named(names); err != nil {
+		return nil, "", err
+	}
+	owner, err = t.owner(req.Owner)
+	return bs, owner, err
+}
+
+// partial is the error of a List that some backends did not answer, as errs
+// says; nil where all did.
+func partial(bs []*backend, errs []error) error {
+	var p PartialError
+	for n, b := range bs {
+		if errs[n] != nil {
+			p.Failed = append(p.Failed, opError("list", b.conf.Name, "", errs[n]).(*atom.OpError))
+		}
+	}
+	if len(p.Failed) == 0 {
+		return nil
+	}
+	return opError("list", "", "", &p)
 }
 
 // refusedList is the error of a List that asks no backend.
@@ -100,17 +154,46 @@ func (e *Engine) refusedList(req *atom.EngineListRequest, err error) error {
 	return err
 }
 
-// listOne lists a backend within the router's own deadline, its start
-// included. IDs are the backend's own.
+// listOne lists a backend, in no order, and gives all of it or nothing. IDs are
+// the backend's own.
 func (e *Engine) listOne(ctx context.Context, b *backend, req *atom.EngineListRequest) ([]atom.Atom, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.options.AskTimeout)
-	defer cancel()
-	atoms, err := ask(ctx, b, func(ctx context.Context, i *instance) ([]atom.Atom, error) {
+	var atoms []atom.Atom
+	afresh := func() bool { atoms = nil; return true }
+	err := e.streamOne(ctx, b, req, afresh, func(a atom.Atom) error {
+		atoms = append(atoms, a)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return atoms, nil
+}
+
+// errLate ends a call for want of an answer.
+var errLate = errors.New("no answer in time")
+
+// streamOne streams a backend's atoms. The router's own deadline is for the
+// first, the backend's start included, and again for each that follows; the
+// time that found takes does not count. may is asked before it begins anew with
+// the next plugin.
+func (e *Engine) streamOne(ctx context.Context, b *backend, req *atom.EngineListRequest, may func() bool, found func(atom.Atom) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(e.options.AskTimeout, func() { cancel(errLate) })
+	defer late.Stop()
+	_, err := askAgainIf(ctx, b, may, func(ctx context.Context, i *instance) (struct{}, error) {
 		r := *req
 		r.Context = ctx
-		return i.engine.List(&r)
+		return struct{}{}, atom.StreamList(i.engine, &r, func(a atom.Atom) error {
+			late.Stop()
+			defer late.Reset(e.options.AskTimeout)
+			return found(a)
+		})
 	})
-	return atoms, e.late(ctx, err)
+	if err != nil && context.Cause(ctx) == errLate {
+		return atom.Errorf(errdefs.ErrUnavailable, "no answer within %v", e.options.AskTimeout)
+	}
+	return err
 }
 
 // each calls fn for all backends at once and returns when all calls have.

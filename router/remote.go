@@ -38,6 +38,8 @@ var (
 	_ atom.Deleter  = (*Remote)(nil)
 	_ atom.Lookuper = (*Remote)(nil)
 	_ atom.Prober   = (*Remote)(nil)
+
+	_ atom.ListStreamer = (*Remote)(nil)
 )
 
 // Dial returns the router at an endpoint, to which it connects. Where that
@@ -191,11 +193,49 @@ func (r *Remote) ListBackends(req *atom.EngineListRequest, names ...string) ([]a
 func (e *remoteEngine) listBackends(ctx context.Context, req *atom.EngineListRequest, names []string) ([]atom.Atom, error) {
 	streaming, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := e.router.List(streaming, &routerpb.ListRequest{List: wire.ListToWire(req), Backends: names}, wire.CallOptions()...)
+	stream, err := e.router.List(streaming, &routerpb.ListRequest{List: wire.ListToWire(req, false), Backends: names}, wire.CallOptions()...)
 	if err != nil {
 		return nil, wire.ErrorFromWire(ctx, err)
 	}
 	return wire.ReceiveAtoms(ctx, stream.Recv, e)
+}
+
+// StreamList implements atom.ListStreamer over all backends of the daemon; see
+// Engine.StreamList. A daemon that is lost after it gave an atom is Unavailable.
+func (r *Remote) StreamList(req *atom.EngineListRequest, found func(atom.Atom) error) error {
+	return r.StreamBackends(req, found)
+}
+
+// StreamBackends is StreamList restricted to some backends.
+func (r *Remote) StreamBackends(req *atom.EngineListRequest, found func(atom.Atom) error, names ...string) error {
+	var given bool
+	var enough error // found's
+	_, err := askAgainIf(atom.ContextOr(req.Context), r.b, func() bool { return !given }, func(ctx context.Context, i *instance) (struct{}, error) {
+		theirs := *req
+		theirs.Context = ctx
+		return struct{}{}, i.engine.(*remoteEngine).streamBackends(ctx, &theirs, names, func(a atom.Atom) error {
+			given = true
+			enough = found(r.own(a))
+			return enough
+		})
+	})
+	if enough != nil {
+		return enough
+	}
+	return remoteError("list", "", err)
+}
+
+func (e *remoteEngine) streamBackends(ctx context.Context, req *atom.EngineListRequest, names []string, found func(atom.Atom) error) error {
+	if len(names) == 0 {
+		return e.StreamList(req, found)
+	}
+	streaming, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := e.router.List(streaming, &routerpb.ListRequest{List: wire.ListToWire(req, true), Backends: names}, wire.CallOptions()...)
+	if err != nil {
+		return wire.ErrorFromWire(ctx, err)
+	}
+	return wire.EachAtom(ctx, stream.Recv, e, found)
 }
 
 // Create implements atom.Engine. Where the daemon was lost before it answered

@@ -166,6 +166,11 @@ func (e *Engine) late(ctx context.Context, err error) error {
 // first was lost under the call: everything but Create may be asked twice.
 // When ctx has ended, its error is returned.
 func ask[T any](ctx context.Context, b *backend, fn func(context.Context, *instance) (T, error)) (T, error) {
+	return askAgainIf(ctx, b, func() bool { return true }, fn)
+}
+
+// askAgainIf is ask, but that may is asked before fn is called once more.
+func askAgainIf[T any](ctx context.Context, b *backend, may func() bool, fn func(context.Context, *instance) (T, error)) (T, error) {
 	for again := false; ; again = true {
 		var none T
 		i, err := b.instance(ctx)
@@ -182,7 +187,7 @@ func ask[T any](ctx context.Context, b *backend, fn func(context.Context, *insta
 		if ctx.Err() != nil {
 			return none, ended(ctx, err)
 		}
-		if !again && lost(ctx, i, err) {
+		if !again && lost(ctx, i, err) && may() {
 			continue
 		}
 		i.doubt(err)

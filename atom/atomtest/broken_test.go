@@ -2,6 +2,7 @@ package atomtest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -27,6 +28,7 @@ type faulty struct {
 	seen   func(*atom.Info) // changes every atom that is given out
 	get    func(*faulty, *atom.EngineGetRequest) (atom.Atom, error)
 	list   func(*faulty, *atom.EngineListRequest) ([]atom.Atom, error)
+	stream func(*faulty, *atom.EngineListRequest, func(atom.Atom) error) error
 	create func(*faulty, *atom.EngineCreateRequest) (atom.Atom, error)
 	wait   func(*faulty, *atom.EngineWaitRequest) (atom.Atom, error)
 	stop   func(*faulty, *atom.EngineStopRequest) error
@@ -64,6 +66,19 @@ func (f *faulty) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 		atoms[i], _ = f.own(atoms[i], nil)
 	}
 	return atoms, err
+}
+
+func (f *faulty) StreamList(r *atom.EngineListRequest, found func(atom.Atom) error) error {
+	if f.stream != nil {
+		return f.stream(f, r, found)
+	}
+	atoms, err := f.List(r)
+	for _, a := range atoms {
+		if err := found(a); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func (f *faulty) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
@@ -343,6 +358,26 @@ var faults = []fault{
 			}}, r.Timestamps), nil
 		}}
 	}, red: []string{"tail counts lines, long ones and the last without a newline too"}, also: []string{"a long log's tail"}},
+	{name: "a stream of atoms begins again at its end", engine: func() *faulty {
+		return &faulty{stream: func(f *faulty, r *atom.EngineListRequest, found func(atom.Atom) error) error {
+			atoms, err := f.List(r)
+			for _, a := range slices.Concat(atoms, atoms) {
+				if err := found(a); err != nil {
+					return err
+				}
+			}
+			return err
+		}}
+	}, red: []string{"a list taken as it is found holds the same atoms, each once"}},
+	{name: "a stream of atoms does not end when its taker does", engine: func() *faulty {
+		return &faulty{stream: func(f *faulty, r *atom.EngineListRequest, found func(atom.Atom) error) error {
+			atoms, err := f.List(r)
+			for _, a := range atoms {
+				err = errors.Join(err, found(a))
+			}
+			return err
+		}}
+	}, red: []string{"a list taken as it is found holds the same atoms, each once"}},
 	{name: "every record gets a timestamp", engine: func() *faulty {
 		return logging(func(r *atom.EngineLogsRequest, src atom.LogSource) (atom.LogChunk, error) {
 			c, err := src.Next()

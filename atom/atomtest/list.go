@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/atom-router/atom-router/atom"
@@ -105,6 +107,42 @@ func listPromises() []Promise {
 				return fmt.Errorf("listed as %+v; it is %+v", got, want)
 			}
 			return ended(list[i], atom.Failure, 3)
+		}},
+		{Name: "a list taken as it is found holds the same atoms, each once", Check: func(ctx context.Context, e *Env) error {
+			three, err := e.three(ctx)
+			if err != nil {
+				return err
+			}
+			r := &atom.EngineListRequest{Since: three[0].CreatedAt(), Before: three[2].CreatedAt(), Owner: e.Owner, Context: ctx}
+			var found []atom.Atom
+			var inside, over atomic.Bool
+			if err := atom.StreamList(e.Engine, r, func(a atom.Atom) error {
+				if inside.Swap(true) || over.Load() {
+					return errors.New("told of two at once, or after the end")
+				}
+				found = append(found, a)
+				inside.Store(false)
+				return nil
+			}); err != nil {
+				return fmt.Errorf("stream: %w", err)
+			}
+			over.Store(true)
+			slices.SortFunc(found, atom.CompareAge)
+			if err := sorted(found); err != nil {
+				return err
+			}
+			for i, want := range []bool{true, true, false} {
+				if got := index(found, three[i].ID()) >= 0; got != want {
+					return fmt.Errorf("from the first to before the third: atom %d of three is found: %v", i+1, got)
+				}
+			}
+			enough := errors.New("that is enough")
+			calls := 0
+			err = atom.StreamList(e.Engine, r, func(atom.Atom) error { calls++; return enough })
+			if err != enough || calls != 1 {
+				return fmt.Errorf("found's error at the first atom ends it after %d, with %w", calls, errors.Join(err))
+			}
+			return nil
 		}},
 		{Name: "a list of an owner without atoms is empty and no error", Check: func(ctx context.Context, e *Env) error {
 			list, err := e.Engine.List(&atom.EngineListRequest{Owner: "nobody-at-all", Context: ctx})

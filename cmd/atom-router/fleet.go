@@ -29,6 +29,7 @@ type fleet interface {
 	Explain(context.Context, *atom.EngineCreateRequest) (router.Decision, error)
 	ProbeBackends(ctx context.Context, names ...string) ([]router.BackendStatus, error)
 	ListBackends(req *atom.EngineListRequest, names ...string) ([]atom.Atom, error)
+	StreamBackends(req *atom.EngineListRequest, found func(atom.Atom) error, names ...string) error
 }
 
 var (

@@ -66,15 +66,11 @@ func (a *app) watchAtoms(ctx context.Context, list func() ([]atom.Atom, error), 
 			} else {
 				delete(kept, info.ID)
 			}
-			switch a.output {
-			case outputJSON:
-				err = a.printLine(toJSON(one))
-			case outputID:
-				_, err = fmt.Fprintln(a.stdout, info.ID)
-			default:
-				more, err = append(more, atomRow(info)), nil
+			if a.output == outputTable {
+				more = append(more, atomRow(info))
+				continue
 			}
-			if err != nil {
+			if err := a.printOne(rows, one); err != nil {
 				return false, err
 			}
 		}

@@ -43,6 +43,8 @@ var (
 	_ atom.Lookuper  = (*gate)(nil)
 	_ atom.Prober    = (*gate)(nil)
 	_ router.Control = (*gate)(nil)
+
+	_ atom.ListStreamer = (*gate)(nil)
 )
 
 type clientKey struct{}
@@ -153,6 +155,19 @@ func (g *gate) ListBackends(req *atom.EngineListRequest, names ...string) ([]ato
 		return nil, err
 	}
 	return g.engine.ListBackends(&r, names...)
+}
+
+func (g *gate) StreamList(req *atom.EngineListRequest, found func(atom.Atom) error) error {
+	return g.StreamBackends(req, found)
+}
+
+func (g *gate) StreamBackends(req *atom.EngineListRequest, found func(atom.Atom) error, names ...string) error {
+	r := *req
+	var err error
+	if r.Context, _, r.Owner, err = g.enter(req.Context, "list", req.Owner); err != nil {
+		return err
+	}
+	return g.engine.StreamBackends(&r, found, names...)
 }
 
 func (g *gate) Create(req *atom.EngineCreateRequest) (atom.Atom, error) {

@@ -173,12 +173,14 @@ func StopFromWire(w *pb.StopRequest) *atom.EngineStopRequest {
 	return &atom.EngineStopRequest{Owner: w.Owner, ID: w.Id, Force: w.Force, Timeout: w.Timeout.AsDuration()}
 }
 
-func ListToWire(r *atom.EngineListRequest) *pb.ListRequest {
-	return &pb.ListRequest{Owner: r.Owner, Since: timeToWire(r.Since), Before: timeToWire(r.Before)}
+// ListToWire is the request of a List, or of a StreamList where any order will
+// do.
+func ListToWire(r *atom.EngineListRequest, anyOrder bool) *pb.ListRequest {
+	return &pb.ListRequest{Owner: r.Owner, Since: timeToWire(r.Since), Before: timeToWire(r.Before), AnyOrder: anyOrder}
 }
 
-func ListFromWire(w *pb.ListRequest) *atom.EngineListRequest {
-	return &atom.EngineListRequest{Owner: w.Owner, Since: timeFromWire(w.Since), Before: timeFromWire(w.Before)}
+func ListFromWire(w *pb.ListRequest) (r *atom.EngineListRequest, anyOrder bool) {
+	return &atom.EngineListRequest{Owner: w.Owner, Since: timeFromWire(w.Since), Before: timeFromWire(w.Before)}, w.AnyOrder
 }
 
 func LogsToWire(r *atom.EngineLogsRequest) *pb.LogsRequest {

@@ -3,6 +3,8 @@ package wire
 import (
 	"context"
 	"io"
+	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -16,10 +18,12 @@ import (
 const MaxMessageBytes = 64 << 20
 
 // listBatch is how many atoms a message of a List holds, and listBytes about
-// how large it gets: atoms may have large labels.
+// how large it gets: atoms may have large labels. batchPause is for how long an
+// atom waits for others to go with.
 const (
-	listBatch = 256
-	listBytes = 1 << 20
+	listBatch  = 256
+	listBytes  = 1 << 20
+	batchPause = 10 * time.Millisecond
 )
 
 // CallOptions are those of every call.
@@ -27,41 +31,108 @@ func CallOptions() []grpc.CallOption {
 	return []grpc.CallOption{grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)}
 }
 
-// SendAtoms sends what a List found, in batches.
-func SendAtoms(atoms []atom.Atom, send func(*pb.ListResponse) error) error {
-	var batch []*pb.Atom
-	size := 0
-	for i, a := range atoms {
-		batch = append(batch, AtomToWire(a))
-		size += proto.Size(batch[len(batch)-1])
-		if i < len(atoms)-1 && len(batch) < listBatch && size < listBytes {
-			continue
-		}
-		if err := send(&pb.ListResponse{Atoms: batch}); err != nil {
-			return err
-		}
-		batch, size = nil, 0
-	}
-	return nil
+// Batches sends the atoms of a List: the first at once, the others in batches,
+// none later than batchPause. Its methods may not be called by two goroutines
+// at once.
+type Batches struct {
+	send func(*pb.ListResponse) error
+
+	mu    sync.Mutex // send is called with it held
+	begun bool
+	batch []*pb.Atom
+	size  int
+	late  *time.Timer
+	err   error // of send
 }
 
-// ReceiveAtoms takes in what SendAtoms sent. The other side's own error may
-// stand beside atoms; where the connection broke there are none.
-func ReceiveAtoms(ctx context.Context, receive func() (*pb.ListResponse, error), engine atom.Engine) ([]atom.Atom, error) {
-	var atoms []atom.Atom
+func NewBatches(send func(*pb.ListResponse) error) *Batches { return &Batches{send: send} }
+
+// Add sends an atom, soon. Its error is send's, also an earlier one.
+func (b *Batches) Add(a atom.Atom) error {
+	w := AtomToWire(a)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.batch = append(b.batch, w)
+	b.size += proto.Size(w)
+	switch {
+	case !b.begun || len(b.batch) >= listBatch || b.size >= listBytes:
+		b.begun = true
+		b.flush()
+	case b.late == nil:
+		b.late = time.AfterFunc(batchPause, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.flush()
+		})
+	case len(b.batch) == 1:
+		b.late.Reset(batchPause)
+	}
+	return b.err
+}
+
+// End sends what is left. Nothing is sent afterwards.
+func (b *Batches) End() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.flush()
+	return b.err
+}
+
+// flush is called with mu held.
+func (b *Batches) flush() {
+	if b.late != nil {
+		b.late.Stop()
+	}
+	if len(b.batch) > 0 && b.err == nil {
+		b.err = b.send(&pb.ListResponse{Atoms: b.batch})
+	}
+	b.batch, b.size = nil, 0
+}
+
+// SendAtoms sends a whole list.
+func SendAtoms(atoms []atom.Atom, send func(*pb.ListResponse) error) error {
+	b := NewBatches(send)
+	for _, a := range atoms {
+		if err := b.Add(a); err != nil {
+			return err
+		}
+	}
+	return b.End()
+}
+
+// EachAtom calls found with what Batches sent, until that returns an error.
+func EachAtom(ctx context.Context, receive func() (*pb.ListResponse, error), engine atom.Engine, found func(atom.Atom) error) error {
 	for {
 		batch, err := receive()
 		if err == io.EOF {
-			return atoms, nil
-		}
-		if err != nil && !Broken(err) {
-			return atoms, ErrorFromWire(ctx, err)
+			return nil
 		}
 		if err != nil {
-			return nil, ErrorFromWire(ctx, err)
+			return ErrorFromWire(ctx, err)
 		}
 		for _, a := range batch.GetAtoms() {
-			atoms = append(atoms, AtomFromWire(a, engine))
+			if err := found(AtomFromWire(a, engine)); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// ReceiveAtoms takes in a whole list. The other side's own error may stand
+// beside atoms; where the connection broke there are none.
+func ReceiveAtoms(ctx context.Context, receive func() (*pb.ListResponse, error), engine atom.Engine) ([]atom.Atom, error) {
+	var atoms []atom.Atom
+	var broken bool
+	err := EachAtom(ctx, func() (*pb.ListResponse, error) {
+		batch, err := receive()
+		broken = err != nil && err != io.EOF && Broken(err)
+		return batch, err
+	}, engine, func(a atom.Atom) error {
+		atoms = append(atoms, a)
+		return nil
+	})
+	if broken {
+		atoms = nil
+	}
+	return atoms, err
 }

@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -163,9 +162,7 @@ func (e *Engine) List(q *atom.EngineListRequest) ([]atom.Atom, error) {
 			atoms = append(atoms, r.atom())
 		}
 	}
-	slices.SortFunc(atoms, func(a, b atom.Atom) int {
-		return cmp.Or(a.CreatedAt().Compare(b.CreatedAt()), cmp.Compare(a.ID(), b.ID()))
-	})
+	slices.SortFunc(atoms, atom.CompareAge)
 	return atoms, nil
 }
 

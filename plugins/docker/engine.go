@@ -21,9 +21,9 @@ import (
 )
 
 // Engine runs atoms as containers of one daemon. It is an atom.Engine,
-// Deleter, Lookuper and Prober, and safe for concurrent use. While the daemon
-// is away calls are Unavailable, except that Waits and Logs already begun go
-// on when it comes back.
+// Deleter, Lookuper, Prober and ListStreamer, and safe for concurrent use.
+// While the daemon is away calls are Unavailable, except that Waits and Logs
+// already begun go on when it comes back.
 type Engine struct {
 	settings settings
 	daemon   *daemon
@@ -47,6 +47,8 @@ var (
 	_ atom.Deleter  = (*Engine)(nil)
 	_ atom.Lookuper = (*Engine)(nil)
 	_ atom.Prober   = (*Engine)(nil)
+
+	_ atom.ListStreamer = (*Engine)(nil)
 )
 
 // New returns an engine for the daemon that c names. The daemon need not be

@@ -1,92 +1,183 @@
 package docker
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"path"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
+	"github.com/containerd/errdefs/pkg/errhttp"
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/client"
 
 	"github.com/atom-router/atom-router/atom"
 )
 
-// listWorkers is how many containers a List inspects at a time.
-const listWorkers = 8
+const (
+	// listWorkers is how many containers a List inspects at a time.
+	listWorkers = 8
+	// firstListed is how many containers are asked for before all of them.
+	firstListed = 64
+)
 
-// List returns the owner's atoms created in [Since, Before), oldest first. It
-// filters times by itself: Docker's own since and before are not times.
+// List returns the owner's atoms created in [Since, Before), oldest first.
 func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
+	var all []atom.Atom
+	err := e.StreamList(r, func(a atom.Atom) error {
+		all = append(all, a)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, atom.CompareAge)
+	return all, nil
+}
+
+// StreamList is List in the order in which the daemon answers. It filters times
+// by itself: Docker's own since and before are not times.
+func (e *Engine) StreamList(r *atom.EngineListRequest, found func(atom.Atom) error) error {
 	ctx, cancel := context.WithCancel(atom.ContextOr(r.Context))
 	defer cancel()
 	if err := atom.ValidateOwner(r.Owner); err != nil {
-		return nil, err
+		return err
 	}
-	api, err := e.daemon.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := e.containers(ctx, api, atom.LabelOwner+"="+atom.OwnerOr(r.Owner))
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(c container.Summary) bool {
-		t, ok := createdLabel(c.Labels)
-		return ok && (!r.Since.IsZero() && t.Before(r.Since) || !r.Before.IsZero() && !t.Before(r.Before))
-	})
-
-	found := make([]atom.Atom, len(all)) // nil where it vanished
 	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		next  int
-		first error
+		inspecting sync.WaitGroup
+		listed     = make(chan string, firstListed) // IDs
+		mu         sync.Mutex
+		end        error // the first of found or of an inspection
 	)
-	for range min(listWorkers, len(all)) {
-		wg.Go(func() { // ends with the last container, or with the first error
-			for {
+	for range listWorkers {
+		inspecting.Go(func() { // ends with listed
+			for id := range listed {
+				c, err := e.inspect(ctx, id)
 				mu.Lock()
-				i := next
-				next++
-				stop := first != nil || i >= len(all)
-				mu.Unlock()
-				if stop {
-					return
-				}
-				c, err := e.inspect(ctx, all[i].ID)
 				switch {
+				case end != nil:
 				case err == nil && ours(c, r.Owner):
-					found[i] = e.atomOf(c)
-				case err != nil && !errdefs.IsNotFound(err):
-					mu.Lock()
-					if first == nil {
-						first = err
-						cancel()
-					}
-					mu.Unlock()
+					end = found(e.atomOf(c))
+				case err != nil && !errdefs.IsNotFound(err): // or it vanished
+					end = err
 				}
+				if end != nil {
+					cancel()
+				}
+				mu.Unlock()
 			}
 		})
 	}
-	wg.Wait()
-	if first != nil {
-		return nil, first
-	}
-	found = slices.DeleteFunc(found, func(a atom.Atom) bool { return a == nil })
-	slices.SortFunc(found, func(a, b atom.Atom) int {
-		return cmp.Or(a.CreatedAt().Compare(b.CreatedAt()), cmp.Compare(a.ID(), b.ID()))
+	err := e.eachContainer(ctx, atom.LabelOwner+"="+atom.OwnerOr(r.Owner), func(c summary) error {
+		t, ok := createdLabel(c.Labels)
+		if ok && (!r.Since.IsZero() && t.Before(r.Since) || !r.Before.IsZero() && !t.Before(r.Before)) {
+			return nil
+		}
+		select {
+		case listed <- c.ID:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	})
-	return found, nil
+	close(listed)
+	inspecting.Wait()
+	if end != nil {
+		return end
+	}
+	return err
 }
 
-// containers are those with a label, in any state.
-func (e *Engine) containers(ctx context.Context, api *client.Client, label string) ([]container.Summary, error) {
-	if e.daemon.podman.Load() {
-		return e.daemon.podmanList(ctx, label)
+// summary is what a list is asked for of a container.
+type summary struct {
+	ID     string `json:"Id"`
+	Labels map[string]string
+}
+
+// eachContainer tells of the containers with a label, in any state. An error of
+// take ends it.
+func (e *Engine) eachContainer(ctx context.Context, label string, take func(summary) error) error {
+	api, err := e.daemon.connect(ctx)
+	if err != nil {
+		return err
 	}
-	all, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", label))})
-	return all, e.daemon.fault(ctx, err)
+	query := url.Values{"all": {"true"}, "filters": {string(filterOf(label))}}
+	if e.daemon.podman.Load() {
+		return e.daemon.list(ctx, podmanList, query, take)
+	}
+	// Docker begins to answer when it has described all of them, which takes
+	// long for thousands: the youngest are asked for beforehand.
+	list := "/v" + api.ClientVersion() + "/containers/json"
+	query.Set("limit", strconv.Itoa(firstListed))
+	taken := make(map[string]bool, firstListed)
+	err = e.daemon.list(ctx, list, query, func(c summary) error {
+		taken[c.ID] = true
+		return take(c)
+	})
+	if err != nil || len(taken) < firstListed {
+		return err
+	}
+	query.Del("limit")
+	return e.daemon.list(ctx, list, query, func(c summary) error {
+		if taken[c.ID] {
+			return nil
+		}
+		return take(c)
+	})
+}
+
+// filterOf is a filter by a label as daemons take it.
+func filterOf(label string) []byte {
+	text, _ := json.Marshal(map[string][]string{"label": {label}}) // strings always encode
+	return text
+}
+
+// list asks the daemon for containers and decodes them while they come, which
+// the client does not. An error of take ends it.
+func (d *daemon) list(ctx context.Context, at string, query url.Values, take func(summary) error) error {
+	host, err := client.ParseHostURL(d.endpoint.host)
+	if err != nil {
+		return err
+	}
+	ask := &url.URL{Scheme: "http", Host: host.Host, Path: path.Join(host.Path, at), RawQuery: query.Encode()}
+	if d.endpoint.tls != nil {
+		ask.Scheme = "https"
+	}
+	if strings.HasPrefix(d.endpoint.host, "unix://") {
+		ask.Host = client.DummyHost // its transport knows the way
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ask.String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := d.transport.RoundTrip(req)
+	if err != nil {
+		return d.fault(ctx, err)
+	}
+	defer resp.Body.Close()
+	body := json.NewDecoder(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		said := types.ErrorResponse{Message: resp.Status}
+		_ = body.Decode(&said) // what is no JSON says no more than the status
+		return d.fault(ctx, atom.Errorf(errhttp.ToNative(resp.StatusCode), "%s", said.Message))
+	}
+	if _, err := body.Token(); err != nil { // [
+		return d.fault(ctx, err)
+	}
+	for body.More() {
+		var c summary
+		if err := body.Decode(&c); err != nil {
+			return d.fault(ctx, err)
+		}
+		if err := take(c); err != nil {
+			return err
+		}
+	}
+	_, err = body.Token() // ]
+	return d.fault(ctx, err)
 }

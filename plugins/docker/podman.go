@@ -1,18 +1,11 @@
 package docker
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"io"
-	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/client"
 
 	"github.com/atom-router/atom-router/atom"
 )
@@ -23,6 +16,9 @@ import (
 
 const (
 	podmanEngine = "Podman Engine"
+	// podmanList is where its own API lists containers: in Docker's way, Podman
+	// 4.3 breaks off where a container is removed meanwhile.
+	podmanList = "/v4.0.0/libpod/containers/json"
 	// podmanLogDriver is the only one of Podman's whose output its API reads
 	// back from a file of its own.
 	podmanLogDriver = "k8s-file"
@@ -78,50 +74,4 @@ func nameTaken(err error) bool {
 // status 500 of a container that is removed while it is asked about.
 func isGone(err error) bool {
 	return errdefs.IsNotFound(err) || strings.HasSuffix(daemonText(err), "does not exist in database: no such container")
-}
-
-// podmanList is ContainerList by Podman's own API: by Docker's, Podman 4.3
-// breaks off where a container is removed meanwhile.
-func (d *daemon) podmanList(ctx context.Context, label string) ([]container.Summary, error) {
-	filters, err := json.Marshal(map[string][]string{"label": {label}})
-	if err != nil {
-		return nil, err
-	}
-	at, err := client.ParseHostURL(d.endpoint.host)
-	if err != nil {
-		return nil, err
-	}
-	at = &url.URL{Scheme: "http", Host: at.Host, Path: "/v4.0.0/libpod/containers/json",
-		RawQuery: url.Values{"all": {"true"}, "filters": {string(filters)}}.Encode()}
-	if d.endpoint.tls != nil {
-		at.Scheme = "https"
-	}
-	if strings.HasPrefix(d.endpoint.host, "unix://") {
-		at.Host = "podman" // its transport knows the way
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := d.transport.RoundTrip(req)
-	if err != nil {
-		return nil, d.fault(ctx, err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		return nil, atom.Errorf(errdefs.ErrInternal, "Podman does not list its containers: %s: %s", resp.Status, bytes.TrimSpace(text))
-	}
-	var found []struct {
-		ID     string `json:"Id"`
-		Labels map[string]string
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&found); err != nil {
-		return nil, d.fault(ctx, err)
-	}
-	all := make([]container.Summary, len(found))
-	for i, c := range found {
-		all[i] = container.Summary{ID: c.ID, Labels: c.Labels}
-	}
-	return all, nil
 }

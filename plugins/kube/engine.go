@@ -21,7 +21,7 @@ import (
 )
 
 // Engine runs atoms as pods of one namespace. It is an atom.Engine, Deleter,
-// Lookuper and Prober, and safe for concurrent use. While the API server is
+// Lookuper, Prober and ListStreamer, and safe for concurrent use. While the API server is
 // away calls are Unavailable, except that Waits, Stops and Logs already begun
 // go on when it comes back.
 type Engine struct {
@@ -41,6 +41,8 @@ var (
 	_ atom.Deleter  = (*Engine)(nil)
 	_ atom.Lookuper = (*Engine)(nil)
 	_ atom.Prober   = (*Engine)(nil)
+
+	_ atom.ListStreamer = (*Engine)(nil)
 )
 
 // New returns an engine for the cluster and namespace that c names. The API

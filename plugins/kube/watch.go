@@ -130,32 +130,6 @@ func (w *watch) list(ctx context.Context) (version string, err error) {
 	return version, nil
 }
 
-// listPods lists the pods that a label selector selects, and starts over when
-// the API server has forgotten the pages to come (410).
-func (e *Engine) listPods(ctx context.Context, selector string) (all []*record, version string, err error) {
-	o := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
-	for restarts := 0; ; {
-		page, err := e.api.list(ctx, o)
-		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-			if restarts++; restarts > 5 {
-				return nil, "", err
-			}
-			all, o.Continue = nil, ""
-			continue
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		for i := range page.Items {
-			all = append(all, e.settings.recordOf(&page.Items[i]))
-		}
-		if page.Continue == "" {
-			return all, page.ResourceVersion, nil
-		}
-		o.Continue = page.Continue
-	}
-}
-
 // follow watches from a version on, for as long as one watch can follow the
 // other.
 func (w *watch) follow(ctx context.Context, version string) error {

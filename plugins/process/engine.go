@@ -3,7 +3,6 @@
 package process
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -155,28 +154,41 @@ func (e *Engine) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 
 // List implements atom.Engine.
 func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
-	if err := e.begin(r.Context); err != nil {
+	var all []atom.Atom
+	err := e.StreamList(r, func(a atom.Atom) error {
+		all = append(all, a)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(all, atom.CompareAge)
+	return all, nil
+}
+
+// StreamList implements atom.ListStreamer.
+func (e *Engine) StreamList(r *atom.EngineListRequest, found func(atom.Atom) error) error {
+	if err := e.begin(r.Context); err != nil {
+		return err
+	}
 	if err := atom.ValidateOwner(r.Owner); err != nil {
-		return nil, err
+		return err
 	}
 	ctx, owner := atom.ContextOr(r.Context), atom.OwnerOr(r.Owner)
 	entries, err := os.ReadDir(filepath.Join(e.store.root, owner))
 	if err != nil && !gone(err) {
-		return nil, failure("reading the state directory", err)
+		return failure("reading the state directory", err)
 	}
-	atoms := make([]atom.Atom, 0, len(entries))
 	for _, entry := range entries {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		if !nativePattern.MatchString(entry.Name()) {
 			continue
 		}
 		v, err := e.store.load(owner, entry.Name())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if v == nil {
 			continue
@@ -185,10 +197,9 @@ func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
 		if !r.Since.IsZero() && at.Before(r.Since) || !r.Before.IsZero() && !at.Before(r.Before) {
 			continue
 		}
-		atoms = append(atoms, atom.New(v.info(), e))
+		if err := found(atom.New(v.info(), e)); err != nil {
+			return err
+		}
 	}
-	slices.SortFunc(atoms, func(a, b atom.Atom) int {
-		return cmp.Or(a.CreatedAt().Compare(b.CreatedAt()), cmp.Compare(a.ID(), b.ID()))
-	})
-	return atoms, nil
+	return nil
 }

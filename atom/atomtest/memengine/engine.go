@@ -159,9 +159,7 @@ func (e *Engine) List(q *atom.EngineListRequest) ([]atom.Atom, error) {
 		}
 		atoms = append(atoms, r.snapshot())
 	}
-	slices.SortFunc(atoms, func(a, b atom.Atom) int {
-		return cmp.Or(a.CreatedAt().Compare(b.CreatedAt()), cmp.Compare(a.ID(), b.ID()))
-	})
+	slices.SortFunc(atoms, atom.CompareAge)
 	return atoms, nil
 }
 

@@ -1937,8 +1937,11 @@ type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Owner string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
 	// Created in [since, before); an absent bound is open.
-	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
-	Before        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	Before *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	// The host takes them in any order, and wants each as soon as it is found.
+	// An engine need not care. Since protocol minor 2.
+	AnyOrder      bool `protobuf:"varint,4,opt,name=any_order,json=anyOrder,proto3" json:"any_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1992,6 +1995,13 @@ func (x *ListRequest) GetBefore() *timestamppb.Timestamp {
 		return x.Before
 	}
 	return nil
+}
+
+func (x *ListRequest) GetAnyOrder() bool {
+	if x != nil {
+		return x.AnyOrder
+	}
+	return false
 }
 
 type ListResponse struct {
@@ -2556,11 +2566,12 @@ const file_atomrouter_engine_v1_engine_proto_rawDesc = "" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\">\n" +
 	"\fWaitResponse\x12.\n" +
-	"\x04atom\x18\x01 \x01(\v2\x1a.atomrouter.engine.v1.AtomR\x04atom\"\x89\x01\n" +
+	"\x04atom\x18\x01 \x01(\v2\x1a.atomrouter.engine.v1.AtomR\x04atom\"\xa6\x01\n" +
 	"\vListRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x122\n" +
-	"\x06before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06before\"@\n" +
+	"\x06before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06before\x12\x1b\n" +
+	"\tany_order\x18\x04 \x01(\bR\banyOrder\"@\n" +
 	"\fListResponse\x120\n" +
 	"\x05atoms\x18\x01 \x03(\v2\x1a.atomrouter.engine.v1.AtomR\x05atoms\"\x84\x02\n" +
 	"\vLogsRequest\x12\x14\n" +

@@ -111,8 +111,9 @@ type EngineClient interface {
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 	// Wait returns the atom once it has stopped. It takes as long as it takes.
 	Wait(ctx context.Context, in *WaitRequest, opts ...grpc.CallOption) (*WaitResponse, error)
-	// List streams the owner's atoms, oldest first, in batches. An error after
-	// them says what is missing; the atoms that were sent count all the same.
+	// List streams the owner's atoms in batches, oldest first unless any order
+	// will do. An error after them says what is missing; the atoms that were sent
+	// count all the same.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListResponse], error)
 	// Logs streams the atom's output. The engine sends headers as soon as it
 	// knows that the atom exists, and ends the stream with OK when the atom has
@@ -326,8 +327,9 @@ type EngineServer interface {
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	// Wait returns the atom once it has stopped. It takes as long as it takes.
 	Wait(context.Context, *WaitRequest) (*WaitResponse, error)
-	// List streams the owner's atoms, oldest first, in batches. An error after
-	// them says what is missing; the atoms that were sent count all the same.
+	// List streams the owner's atoms in batches, oldest first unless any order
+	// will do. An error after them says what is missing; the atoms that were sent
+	// count all the same.
 	List(*ListRequest, grpc.ServerStreamingServer[ListResponse]) error
 	// Logs streams the atom's output. The engine sends headers as soon as it
 	// knows that the atom exists, and ends the stream with OK when the atom has
