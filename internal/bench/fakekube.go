@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/atom-router/atom-router/atom"
+)
+
+// kubeNamespace is the only one of a kubeShaped server.
+const kubeNamespace = "jobs"
+
+// kubeShaped answers as an API server with any number of finished pods does:
+// by pages, in protobuf, encoded for each answer.
+type kubeShaped struct {
+	pods  []corev1.Pod // sorted by name, as in etcd
+	codec *protobuf.Serializer
+}
+
+// serveKube is the process of one.
+func serveKube(kubeconfig, count string) error {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	k := &kubeShaped{codec: protobuf.NewSerializer(scheme, scheme)}
+	now := time.Now()
+	for i := range n {
+		k.pods = append(k.pods, podOf(i, now))
+	}
+	mux := http.NewServeMux()
+	at := "/api/v1/namespaces/" + kubeNamespace + "/pods"
+	mux.HandleFunc("GET "+at, k.list)
+	mux.HandleFunc("GET "+at+"/{name}", k.get)
+	mux.HandleFunc("POST "+at, func(w http.ResponseWriter, _ *http.Request) { // the probe: there is one already
+		k.answer(w, http.StatusConflict, &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusConflict, Reason: metav1.StatusReasonAlreadyExists})
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "x",
+		"contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}], "users": [{"name": "x", "user": {}}],
+		"clusters": [{"name": "x", "cluster": {"server": "http://%s"}}]}`, l.Addr())
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return serveShape(l, mux)
+}
+
+func podName(i int) string { return fmt.Sprintf("atom-%026d", i) }
+
+// podOf is a finished job's pod as the engine makes it and a cluster fills it
+// in.
+func podOf(i int, now time.Time) corev1.Pod {
+	created := now.Add(-time.Duration(i*7919%100_000) * time.Second) // names are hashes: no order of time
+	at := func(d time.Duration) metav1.Time { return metav1.NewTime(created.Add(d).Truncate(time.Second)) }
+	grace, no, seconds := int64(10), false, int64(300)
+	condition := func(kind corev1.PodConditionType) corev1.PodCondition {
+		return corev1.PodCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: at(time.Second)}
+	}
+	return corev1.Pod{
+		TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: podName(i), Namespace: kubeNamespace, UID: types.UID(fmt.Sprintf("830d0b44-0000-4000-8000-%012d", i)), ResourceVersion: strconv.Itoa(1000 + i), CreationTimestamp: at(0),
+			Labels: map[string]string{atom.Label: "atom", atom.LabelOwner: atom.DefaultOwner},
+			Annotations: map[string]string{
+				atom.LabelCreated: strconv.FormatInt(created.UnixNano(), 10), atom.LabelName: "job-" + strconv.Itoa(i), atom.LabelRule: "default",
+				atom.LabelHash: "v1:" + strings.Repeat("0123456789abcdef", 4), atom.Label + ".image": "registry.example/team/job:1.4", atom.Label + ".labels": `{"team":"ml"}`,
+			},
+			ManagedFields: []metav1.ManagedFieldsEntry{
+				{Manager: "atom-plugin-kube", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:annotations":{".":{},"f:cloud.caesium.created":{},"f:cloud.caesium.hash":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"atom\"}":{".":{},"f:image":{},"f:args":{}}},"f:restartPolicy":{}}}`)}},
+				{Manager: "kubelet", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", Subresource: "status", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:conditions":{"k:{\"type\":\"ContainersReady\"}":{".":{},"f:status":{}}},"f:containerStatuses":{},"f:phase":{},"f:podIP":{},"f:startTime":{}}}`)}},
+			},
+		},
+		Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever, TerminationGracePeriodSeconds: &grace, DNSPolicy: corev1.DNSClusterFirst, ServiceAccountName: "default", DeprecatedServiceAccount: "default",
+			AutomountServiceAccountToken: &no, EnableServiceLinks: &no, NodeName: "node-12", SchedulerName: "default-scheduler", SecurityContext: &corev1.PodSecurityContext{},
+			Tolerations: []corev1.Toleration{
+				{Key: "node.kubernetes.io/not-ready", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds},
+				{Key: "node.kubernetes.io/unreachable", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds},
+			},
+			Containers: []corev1.Container{{
+				Name: "atom", Image: "registry.example/team/job:1.4", Args: []string{"--shard", "12", "--of", "40"}, ImagePullPolicy: corev1.PullIfNotPresent,
+				TerminationMessagePath: "/dev/termination-log", TerminationMessagePolicy: corev1.TerminationMessageReadFile,
+				Env:       []corev1.EnvVar{{Name: "TEAM", Value: "ml"}, {Name: "BUCKET", Value: "s3://example/input/2026/11"}},
+				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse("500m"), "memory": resource.MustParse("1Gi")}, Limits: corev1.ResourceList{"cpu": resource.MustParse("500m"), "memory": resource.MustParse("1Gi")}},
+			}},
+		},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodSucceeded, HostIP: "10.0.0.12", PodIP: "10.244.3.7", StartTime: &metav1.Time{Time: at(0).Time}, QOSClass: corev1.PodQOSGuaranteed,
+			Conditions: []corev1.PodCondition{condition(corev1.PodReadyToStartContainers), condition(corev1.PodInitialized), condition(corev1.PodReady), condition(corev1.ContainersReady), condition(corev1.PodScheduled)},
+			ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "atom", Image: "registry.example/team/job:1.4", ImageID: "registry.example/team/job@sha256:" + dockerID(7), ContainerID: "containerd://" + dockerID(i),
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", StartedAt: at(2 * time.Second), FinishedAt: at(90 * time.Second), ContainerID: "containerd://" + dockerID(i)}},
+			}},
+		},
+	}
+}
+
+func (k *kubeShaped) answer(w http.ResponseWriter, code int, o runtime.Object) {
+	w.Header().Set("Content-Type", runtime.ContentTypeProtobuf)
+	w.WriteHeader(code)
+	_ = k.codec.Encode(o, w) // whoever asked has gone
+}
+
+func (k *kubeShaped) list(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if q.Get("watch") != "" {
+		w.Header().Set("Content-Type", runtime.ContentTypeProtobuf+";stream=watch")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done() // nothing happens any more
+		return
+	}
+	from, _ := strconv.Atoi(q.Get("continue"))
+	limit, err := strconv.Atoi(q.Get("limit"))
+	if err != nil || limit == 0 {
+		limit = len(k.pods)
+	}
+	to := min(from+limit, len(k.pods))
+	page := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, ListMeta: metav1.ListMeta{ResourceVersion: "100000"}, Items: k.pods[from:to]}
+	if to < len(k.pods) {
+		page.Continue = strconv.Itoa(to)
+	}
+	k.answer(w, http.StatusOK, page)
+}
+
+func (k *kubeShaped) get(w http.ResponseWriter, r *http.Request) {
+	i, err := strconv.Atoi(strings.TrimLeft(strings.TrimPrefix(r.PathValue("name"), "atom-"), "0"))
+	if r.PathValue("name") == podName(0) {
+		i, err = 0, nil
+	}
+	if err != nil || i >= len(k.pods) {
+		k.answer(w, http.StatusNotFound, &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound})
+		return
+	}
+	k.answer(w, http.StatusOK, &k.pods[i])
+}
