@@ -28,6 +28,15 @@ func child(name string, args []string) {
 		})
 	case "child-endless", "child-crash":
 		serveEndless(name == "child-crash")
+	case "child-docker", "child-kube":
+		serve := serveDocker
+		if name == "child-kube" {
+			serve = serveKube
+		}
+		if err := serve(args[0], args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "child-health":
 		if err := serveHealth(args[0], args[1]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -54,6 +54,7 @@ func main() {
 		{"recovery", measureRecovery},
 		{"waits", measureWaits},
 		{"crash-loop", measureCrashLoop},
+		{"list", measureList},
 		{"load", func(ctx context.Context, rounds int) ([]figure, error) { return measureLoad(ctx, rounds, *loadFor) }},
 		{"docker-waits", measureEngineWaits},
 		{"kube-create", measureKubeCreate},
