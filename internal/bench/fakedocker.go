@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/api"
@@ -28,6 +30,8 @@ type dockerShaped struct {
 	mu    sync.Mutex
 	ended chan struct{} // closed when the containers ended
 	at    time.Time
+
+	inspections, waits atomic.Int64
 }
 
 // serveDocker is the process of one. At / POST /end ends the containers, and
@@ -47,6 +51,8 @@ func serveDocker(socket, count string) error {
 	mux.HandleFunc("/{version}/events", d.events)
 	mux.HandleFunc("POST /end", func(http.ResponseWriter, *http.Request) { d.end() })
 	mux.HandleFunc("POST /begin", func(http.ResponseWriter, *http.Request) { d.begin() })
+	mux.HandleFunc("/asked", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, d.inspections.Load(), d.waits.Load()) })
+	mux.HandleFunc("POST /tidy", func(http.ResponseWriter, *http.Request) { debug.FreeOSMemory() })
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
@@ -124,6 +130,7 @@ func (d *dockerShaped) endpoint(n int) *network.EndpointSettings {
 }
 
 func (d *dockerShaped) inspect(w http.ResponseWriter, r *http.Request) {
+	defer d.inspections.Add(1)
 	n, err := strconv.ParseInt(r.PathValue("id"), 16, 64)
 	if err != nil || int(n) >= d.count {
 		w.Header().Set("Content-Type", "application/json")
@@ -173,6 +180,8 @@ func (d *dockerShaped) describe(n int) *container.InspectResponse {
 // wait is ContainerWait: headers at once, and the body at the end.
 func (d *dockerShaped) wait(w http.ResponseWriter, r *http.Request) {
 	_, ended := d.now()
+	d.waits.Add(1)
+	defer d.waits.Add(-1)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	w.(http.Flusher).Flush()

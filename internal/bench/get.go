@@ -48,7 +48,7 @@ func child(name string, args []string) {
 // measureGet compares a Get through router and plugin, with an engine in the
 // plugin's memory, with a health check over the same kind of connection.
 func measureGet(ctx context.Context, rounds int) ([]figure, error) {
-	health, stop, err := startHealthServer(ctx)
+	health, _, stop, err := startHealthServer(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -30,37 +33,37 @@ import (
 
 // startHealthServer starts the baseline server as a child and returns a client
 // of it.
-func startHealthServer(ctx context.Context) (client grpc_health_v1.HealthClient, stop func(), err error) {
+func startHealthServer(ctx context.Context) (client grpc_health_v1.HealthClient, pid int, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
 	cert, err := writeCertificate(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
 	socket := filepath.Join(dir, "health.sock")
 	server := exec.CommandContext(ctx, "/proc/self/exe", "child-health", socket, dir)
 	server.Stderr = os.Stderr
 	ends, err := server.StdinPipe() // the child ends with us
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
 	ready, err := server.StdoutPipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
 	if err := server.Start(); err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
 	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
-		return nil, nil, fmt.Errorf("starting the health server: %w", err)
+		return nil, 0, nil, fmt.Errorf("starting the health server: %w", err)
 	}
 	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(credentials.NewTLS(mutualTLS(cert))))
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, nil, err
 	}
-	return grpc_health_v1.NewHealthClient(conn), func() {
+	return grpc_health_v1.NewHealthClient(conn), server.Process.Pid, func() {
 		conn.Close()
 		ends.Close()
 		server.Wait()
@@ -79,13 +82,49 @@ func serveHealth(socket, dir string) error {
 		return err
 	}
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(mutualTLS(cert))))
-	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	grpc_health_v1.RegisterHealthServer(server, &holding{Server: health.NewServer(), ended: make(chan struct{})})
 	go func() { // ends with the process
 		io.Copy(io.Discard, os.Stdin)
 		server.Stop()
 	}()
 	os.Stdout.Write([]byte("\n"))
 	return server.Serve(listener)
+}
+
+// holding also answers "wait", when "end" is asked, and "about", whose status
+// is how many wait.
+type holding struct {
+	*health.Server
+	waits atomic.Int64
+	mu    sync.Mutex
+	ended chan struct{}
+}
+
+func (h *holding) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
+	if r.Service == "" {
+		return h.Server.Check(ctx, r)
+	}
+	h.mu.Lock()
+	ended := h.ended
+	if r.Service == "end" {
+		close(h.ended)
+		h.ended = make(chan struct{})
+	}
+	h.mu.Unlock()
+	switch r.Service {
+	case "about":
+		debug.FreeOSMemory()
+		return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_ServingStatus(h.waits.Load())}, nil
+	case "wait":
+		h.waits.Add(1)
+		defer h.waits.Add(-1)
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return &grpc_health_v1.HealthCheckResponse{}, nil
 }
 
 func mutualTLS(cert tls.Certificate) *tls.Config {

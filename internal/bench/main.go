@@ -56,7 +56,7 @@ func main() {
 		{"crash-loop", measureCrashLoop},
 		{"list", measureList},
 		{"load", func(ctx context.Context, rounds int) ([]figure, error) { return measureLoad(ctx, rounds, *loadFor) }},
-		{"docker-waits", measureEngineWaits},
+		{"docker-waits", measureDockerWaits},
 		{"kube-create", measureKubeCreate},
 		{"kube-requests", measureKubeRequests},
 		{"kube-get", measureKubeGet},

@@ -22,9 +22,14 @@ import (
 	"github.com/atom-router/atom-router/router"
 )
 
-// endless is an engine of atoms that never end, whatever their ID, and of
-// "about", whose Name tells of the process.
-type endless struct{ waits, follows atomic.Int64 }
+// endless is an engine of atoms that do not end before a Stop of any of them,
+// which ends all, whatever their ID, and of "about", whose Name tells of the
+// process.
+type endless struct {
+	waits, follows atomic.Int64
+	ended          chan struct{}
+	end            sync.Once
+}
 
 // about is what a plugin tells of itself.
 type about struct {
@@ -41,7 +46,11 @@ func (e *endless) Get(r *atom.EngineGetRequest) (atom.Atom, error) {
 }
 
 func (e *endless) List(*atom.EngineListRequest) ([]atom.Atom, error) { return nil, nil }
-func (e *endless) Stop(*atom.EngineStopRequest) error                { return nil }
+
+func (e *endless) Stop(*atom.EngineStopRequest) error {
+	e.end.Do(func() { close(e.ended) })
+	return nil
+}
 
 func (e *endless) Create(*atom.EngineCreateRequest) (atom.Atom, error) {
 	return nil, atom.Errorf(errdefs.ErrNotImplemented, "nothing is made here")
@@ -50,8 +59,12 @@ func (e *endless) Create(*atom.EngineCreateRequest) (atom.Atom, error) {
 func (e *endless) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	e.waits.Add(1)
 	defer e.waits.Add(-1)
-	<-r.Context.Done()
-	return nil, r.Context.Err()
+	select {
+	case <-e.ended:
+		return atom.New(atom.Info{ID: r.ID, State: atom.Stopped, Result: atom.Success}, e), nil
+	case <-r.Context.Done():
+		return nil, r.Context.Err()
+	}
 }
 
 func (e *endless) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
@@ -92,7 +105,7 @@ func serveEndless(crash bool) {
 			if crash {
 				time.AfterFunc(10*time.Millisecond, func() { os.Exit(3) })
 			}
-			return &endless{}, nil
+			return &endless{ended: make(chan struct{})}, nil
 		},
 	})
 }
@@ -215,45 +228,6 @@ func measureRecovery(ctx context.Context, rounds int) ([]figure, error) {
 	}, nil
 }
 
-// measureWaits tells what open Waits cost on both sides.
-func measureWaits(ctx context.Context, rounds int) ([]figure, error) {
-	const waits = 10_000
-	var router, plugin, together, routines []float64
-	for range rounds {
-		e, err := routerOver(ctx, "child-endless")
-		if err != nil {
-			return nil, err
-		}
-		before, err := ask(ctx, e)
-		if err != nil {
-			return nil, err
-		}
-		debug.FreeOSMemory()
-		ours, theirs, goroutines := resident(os.Getpid()), resident(before.pid), runtime.NumGoroutine()
-		c := gather(ctx, e, waits, 0)
-		after, err := c.live(ctx, e, 0)
-		if err != nil {
-			return nil, err
-		}
-		debug.FreeOSMemory()
-		r := float64(resident(os.Getpid())-ours) / waits / 1024
-		p := float64(resident(after.pid)-theirs) / waits / 1024
-		router, plugin, together = append(router, r), append(plugin, p), append(together, r+p)
-		routines = append(routines, float64(runtime.NumGoroutine()-goroutines+after.goroutines-before.goroutines)/waits)
-		c.leave()
-		if err := e.Close(); err != nil {
-			return nil, err
-		}
-	}
-	detail := fmt.Sprintf("resident memory, %d open", waits)
-	return []figure{
-		{slug: "router", name: "Memory of an open Wait at the router", values: router, unit: "KiB", detail: detail},
-		{slug: "plugin", name: "At the plugin", values: plugin, unit: "KiB", detail: detail},
-		{slug: "together", name: "On both sides", values: together, unit: "KiB", aim: 32, atMost: true},
-		{slug: "goroutines", name: "Goroutines of an open Wait, both sides", values: routines, detail: "the caller's among them"},
-	}, nil
-}
-
 // measureCrashLoop tells what a plugin that always ends costs a router that is
 // asked for it all the time.
 func measureCrashLoop(ctx context.Context, _ int) ([]figure, error) {
@@ -284,50 +258,4 @@ func processorTime() time.Duration {
 		}
 	}
 	return all
-}
-
-// measureEngineWaits tells how many connections to a real daemon many Waits
-// take; a client that waits by itself takes one for each.
-func measureEngineWaits(ctx context.Context, rounds int) ([]figure, error) {
-	const waits = 2000
-	d, err := startDocker(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer d.stop()
-	a, err := d.router.Create(&atom.EngineCreateRequest{Image: d.image, Command: []string{"sleep", "1h"}, Context: ctx})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = d.router.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Force: true}) }()
-	pid, err := childNamed("atom-plugin-docker")
-	if err != nil {
-		return nil, err
-	}
-	before, err := openFiles(pid)
-	if err != nil {
-		return nil, err
-	}
-	var more []float64
-	for range rounds {
-		ctx, cancel := context.WithCancel(ctx)
-		var all sync.WaitGroup
-		for range waits {
-			all.Go(func() { _, _ = d.router.Wait(&atom.EngineWaitRequest{ID: a.ID(), Context: ctx}) })
-		}
-		time.Sleep(time.Second) // none of them has an answer by which to tell that it is open
-		now, err := openFiles(pid)
-		cancel()
-		all.Wait()
-		if err != nil {
-			return nil, err
-		}
-		more = append(more, float64(now-before))
-	}
-	return []figure{{slug: "connections", name: "Connections to Docker for 2,000 Waits", values: more, aim: 32, atMost: true, detail: "descriptors of the plugin, beyond those without a Wait"}}, nil
-}
-
-func openFiles(pid int) (int, error) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	return len(entries), err
 }

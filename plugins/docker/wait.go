@@ -43,14 +43,16 @@ func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info := infoOf(c); info.State.Done() {
+	info := infoOf(c)
+	if info.State.Done() {
 		return e.atomOf(c), nil
 	}
-	return e.await(ctx, c)
+	return e.await(ctx, info)
 }
 
-// await waits for the end of a container that has just been seen.
-func (e *Engine) await(ctx context.Context, last container.InspectResponse) (atom.Atom, error) {
+// await waits for the end of a container that has just been seen. While it does
+// it keeps what an atom is made of, a tenth of what the daemon told.
+func (e *Engine) await(ctx context.Context, last atom.Info) (atom.Atom, error) {
 	ctx, cancel := e.bound(ctx)
 	defer cancel()
 	t := e.watch.join(last.ID)
@@ -65,7 +67,7 @@ func (e *Engine) await(ctx context.Context, last container.InspectResponse) (ato
 		case ctx.Err() != nil:
 			return nil, endOf(ctx)
 		case err == nil:
-			last = c
+			last = infoOf(c)
 			if a, ok := e.stoppedAs(c); ok {
 				return a, nil
 			}
@@ -113,8 +115,7 @@ func (e *Engine) stoppedAs(c container.InspectResponse) (atom.Atom, bool) {
 
 // obituary tells of a container that is gone: how it ended if an event told,
 // and else that nobody knows.
-func obituary(last container.InspectResponse, f fate) atom.Info {
-	info := infoOf(last)
+func obituary(info atom.Info, f fate) atom.Info {
 	if !f.ended {
 		info.State, info.Result, info.ExitCode = atom.Deleted, atom.Unknown, nil
 		info.Message = "the container was removed, and nobody saw how it ended"
