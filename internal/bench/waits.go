@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -168,10 +169,11 @@ func measureDockerWaits(ctx context.Context, rounds int) ([]figure, error) {
 	}
 	defer s.end()
 	var straight, ours []waiting
+	codes := race{} // against exit codes alone
 	wakes, err := alternate(rounds,
 		func() (time.Duration, error) {
-			w, err := s.straightWaits(ctx)
-			straight = append(straight, w)
+			w, code, err := s.straightWaits(ctx)
+			straight, codes.baseline = append(straight, w), append(codes.baseline, code)
 			return w.wake, err
 		},
 		func() (time.Duration, error) {
@@ -183,6 +185,7 @@ func measureDockerWaits(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	straight, ours = straight[1:], ours[1:]
+	codes.baseline, codes.subject = codes.baseline[1:], wakes.subject
 	each := func(of []waiting, value func(waiting) float64) (values []float64) {
 		for _, w := range of {
 			values = append(values, value(w))
@@ -197,7 +200,8 @@ func measureDockerWaits(ctx context.Context, rounds int) ([]figure, error) {
 		{slug: "plugin", name: "At the plugin", values: each(ours, func(w waiting) float64 { return w.plugin }), unit: "KiB"},
 		{slug: "client", name: "Of a ContainerWait at the client", values: each(straight, func(w waiting) float64 { return w.router }), unit: "KiB"},
 		{slug: "daemon", name: "At the daemon", values: each(straight, func(w waiting) float64 { return w.plugin }), unit: "KiB"},
-		{slug: "wake", name: "All containers end at once, until the last Wait has returned, with what became of its job / ContainerWaits, with its exit code", values: wakes.ratios(), unit: "x", sides: wakes, detail: wakes.against()},
+		{slug: "wake", name: "All containers end at once, until the last Wait has returned / ContainerWaits and an inspect after each", values: wakes.ratios(), unit: "x", sides: wakes, detail: wakes.against()},
+		{slug: "wake-code", name: "The same / ContainerWaits alone, which tell the exit code and no more", values: codes.ratios(), unit: "x", sides: codes, detail: codes.against()},
 	}, nil
 }
 
@@ -228,35 +232,45 @@ func (s *shape) endAll() error {
 	return err
 }
 
-func (s *shape) straightWaits(ctx context.Context) (waiting, error) {
+// straightWaits also tells how long the exit codes took.
+func (s *shape) straightWaits(ctx context.Context) (w waiting, codes time.Duration, err error) {
 	if _, _, err := s.tell(http.MethodPost, "begin"); err != nil {
-		return waiting{}, err
+		return w, 0, err
 	}
 	api, err := client.NewClientWithOpts(client.WithHost("unix://"+s.at), client.WithAPIVersionNegotiation())
 	if err != nil {
-		return waiting{}, err
+		return w, 0, err
 	}
 	defer api.Close()
 	if _, err := api.Ping(ctx); err != nil {
-		return waiting{}, err
+		return w, 0, err
 	}
 	if _, _, err := s.tell(http.MethodPost, "tidy"); err != nil {
-		return waiting{}, err
+		return w, 0, err
 	}
 	before, err := openFiles(os.Getpid())
 	if err != nil {
-		return waiting{}, err
+		return w, 0, err
 	}
 	var sockets int
-	w, err := waits(dockerWaits, s.pid,
+	var began time.Time
+	var ended atomic.Int64
+	inspecting := make(chan struct{}, 16) // as many at a time as the plugin does
+	w, err = waits(dockerWaits, s.pid,
 		func(n int) error {
-			ended, failed := api.ContainerWait(ctx, dockerID(n), container.WaitConditionNotRunning)
+			end, failed := api.ContainerWait(ctx, dockerID(n), container.WaitConditionNotRunning)
 			select {
-			case <-ended:
-				return nil
+			case <-end:
 			case err := <-failed:
 				return err
 			}
+			if ended.Add(1) == dockerWaits {
+				codes = time.Since(began)
+			}
+			inspecting <- struct{}{}
+			defer func() { <-inspecting }()
+			_, err := api.ContainerInspect(ctx, dockerID(n))
+			return err
 		},
 		func() error {
 			err := until("opening ContainerWaits", func() (bool, error) {
@@ -270,9 +284,9 @@ func (s *shape) straightWaits(ctx context.Context) (waiting, error) {
 				sockets, err = openFiles(os.Getpid())
 			}
 			return err
-		}, s.endAll)
+		}, func() error { began = time.Now(); return s.endAll() })
 	w.sockets = float64(sockets - before)
-	return w, err
+	return w, codes, err
 }
 
 func (s *shape) routedWaits(ctx context.Context) (waiting, error) {

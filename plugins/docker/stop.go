@@ -24,7 +24,7 @@ func (e *Engine) Stop(r *atom.EngineStopRequest) error {
 	case atom.Created:
 		return atom.Errorf(errdefs.ErrFailedPrecondition, "the atom has not started, so there is nothing to stop; delete it")
 	case atom.Deleting:
-		_, err := e.await(ctx, infoOf(c))
+		_, err := e.await(ctx, infoOf(c), nil)
 		return err
 	default:
 		return nil
@@ -48,7 +48,7 @@ func (e *Engine) Stop(r *atom.EngineStopRequest) error {
 	case err == nil, isGone(err), errdefs.IsConflict(err):
 		// Stopped, being removed, or not running any more: its end is on
 		// record or will be in a moment.
-		_, err := e.await(ctx, infoOf(c))
+		_, err := e.await(ctx, infoOf(c), nil)
 		return err
 	case ctx.Err() != nil:
 		// The daemon goes on with it.

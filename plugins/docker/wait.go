@@ -24,21 +24,35 @@ const (
 	looksAtOnce = 16
 )
 
-// look lets a Wait ask the daemon once, when it is its turn.
-func (e *Engine) look(ctx context.Context, ask func(context.Context) (container.InspectResponse, error)) (container.InspectResponse, error) {
+// look lets a Wait ask the daemon once, when it is its turn. The stack that
+// this takes is not the Wait's, which would keep it for as long as it waits.
+func (e *Engine) look(ctx context.Context, ask func(context.Context) (container.InspectResponse, error)) (c container.InspectResponse, err error) {
 	select {
 	case e.looking <- struct{}{}:
 		defer func() { <-e.looking }()
-		return ask(ctx)
 	case <-ctx.Done():
-		return container.InspectResponse{}, endOf(ctx)
+		return c, endOf(ctx)
 	}
+	asked := make(chan struct{})
+	go func() { // ends with the answer, or with ctx
+		defer close(asked)
+		c, err = ask(ctx)
+	}()
+	<-asked
+	return c, err
 }
 
 // Wait returns the atom once it has stopped. While the daemon is away it goes
 // on waiting.
 func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	ctx := atom.ContextOr(r.Context)
+	var t *ticket
+	if !e.daemon.podman.Load() { // whose events come before its records change
+		t = e.watch.joinOpen(r.ID)
+	}
+	if t != nil {
+		defer t.leave()
+	}
 	c, err := e.look(ctx, func(ctx context.Context) (container.InspectResponse, error) { return e.find(ctx, r.ID, r.Owner) })
 	if err != nil {
 		return nil, err
@@ -47,22 +61,32 @@ func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	if info.State.Done() {
 		return e.atomOf(c), nil
 	}
-	return e.await(ctx, info)
+	return e.await(ctx, info, t)
 }
 
 // await waits for the end of a container that has just been seen. While it does
-// it keeps what an atom is made of, a tenth of what the daemon told.
-func (e *Engine) await(ctx context.Context, last atom.Info) (atom.Atom, error) {
+// it keeps what an atom is made of, a tenth of what the daemon told. t is a
+// ticket that was taken before, or nil.
+func (e *Engine) await(ctx context.Context, last atom.Info, t *ticket) (atom.Atom, error) {
 	ctx, cancel := e.bound(ctx)
 	defer cancel()
-	t := e.watch.join(last.ID)
-	defer t.leave()
+	if t == nil {
+		t = e.watch.join(last.ID)
+		defer t.leave()
+		t.signal() // it may have ended before the ticket was taken
+	}
+	next := lookAgain
 	var goneSince time.Time
 	for {
-		// Looking comes first: it may have ended before the ticket was
-		// taken.
+		timer := time.NewTimer(next)
+		select {
+		case <-t.look:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 		c, err := e.look(ctx, func(ctx context.Context) (container.InspectResponse, error) { return e.inspect(ctx, last.ID) })
-		next := lookAgain
+		next = lookAgain
 		switch {
 		case ctx.Err() != nil:
 			return nil, endOf(ctx)
@@ -88,13 +112,6 @@ func (e *Engine) await(ctx context.Context, last atom.Info) (atom.Atom, error) {
 			// The daemon is away; the stream's return wakes us.
 			next = backoffMax
 		}
-		timer := time.NewTimer(next)
-		select {
-		case <-t.look:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
 	}
 }
 

@@ -65,9 +65,24 @@ func newWatch(e *Engine) *watch {
 
 // join takes a ticket for a container and starts the stream if need be.
 func (w *watch) join(id string) *ticket {
-	t := &ticket{look: make(chan struct{}, 1), id: id, w: w}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.joinLocked(id)
+}
+
+// joinOpen is join where the stream runs already, and nil where it does not.
+// Whoever takes a ticket before they look need not look again after it.
+func (w *watch) joinOpen(id string) *ticket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stop == nil {
+		return nil
+	}
+	return w.joinLocked(id)
+}
+
+func (w *watch) joinLocked(id string) *ticket {
+	t := &ticket{look: make(chan struct{}, 1), id: id, w: w}
 	if w.tickets[id] == nil {
 		w.tickets[id] = make(map[*ticket]struct{})
 	}
