@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -31,6 +32,7 @@ func (e *Engine) Create(req *atom.EngineCreateRequest) (a atom.Atom, err error) 
 	if r.Key == "" {
 		r.Key = atom.NewKey()
 	}
+	e.failovers.Earn()
 	c.decision = decide(t.config.Rules, t.index, &t.config.Default, r, c.health, false)
 	r.Rule = c.decision.Rule
 	if o := e.options.Observer; o != nil {
@@ -81,6 +83,8 @@ type creation struct {
 	// last is the latest backend's error, tried how many gave one.
 	last  error
 	tried int
+	// sent says that a backend was asked for the atom.
+	sent bool
 	// doubt is why one of them may have made the atom all the same.
 	doubt error
 }
@@ -148,6 +152,8 @@ func (c *creation) run(ctx context.Context) (atom.Atom, error) {
 			c.last, c.tried = opError("create", b.conf.Name, "", err), c.tried+1
 		case err != nil && c.doubt != nil:
 			return nil, c.doubt
+		case err == errSpent:
+			return nil, opError("create", "", "", c.spent(walk))
 		default:
 			if err == nil {
 				c.tellFalls(ctx, walk)
@@ -230,7 +236,11 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 	i, err := b.instance(ctx)
 	if err == nil {
 		var has atom.Capabilities
-		if has, err = i.capabilities(ctx); err == nil {
+		ask := i.capabilities
+		if len(c.decision.Candidates) > 1 {
+			ask = i.hurried
+		}
+		if has, err = ask(ctx); err == nil {
 			missing = has.Missing(c.needs())
 		}
 		if ctx.Err() == nil {
@@ -245,6 +255,9 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 	case len(missing) > 0:
 		return nil, missing, "", nil
 	}
+	if c.sent && !c.engine.failovers.Take() {
+		return nil, nil, "", errSpent
+	}
 	room := b.rooms.room(c.request.Owner)
 	if err := room.take(ctx, b.conf.MaxAtoms, c.count(b)); err != nil {
 		var full *fullError
@@ -253,6 +266,7 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 		}
 		return nil, nil, "", err
 	}
+	c.sent = true
 	a, err = c.make(ctx, b, i)
 	var unknown *atom.OutcomeUnknown
 	isUnknown := errors.As(err, &unknown)
@@ -306,6 +320,8 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 	bound, end := b.bound(ctx, i)
 	defer end()
 	r.Context = bound
+	late := time.AfterFunc(probeTimeout, i.slow)
+	defer late.Stop()
 	a, err := i.engine.Create(&r)
 	r.Context = ctx
 	if err == nil {
@@ -316,8 +332,8 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 		// Nobody knows the Key, and the engine may be at work yet.
 		c.engine.throwOut(b, r.Owner, r.Key)
 	}
+	i.doubt(err)
 	if !unsure(ctx, i, err) {
-		i.doubt(err)
 		return nil, b.endOf(ctx, err)
 	}
 	if once {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/backoff"
 )
 
 // Engine is an atom.Engine, atom.Deleter and atom.Lookuper over the backends
@@ -31,6 +32,8 @@ type Engine struct {
 	wg   sync.WaitGroup // the janitor, and backends that are being closed
 	// tidying are those that remove what cancelled Creates made.
 	tidying sync.WaitGroup
+	// failovers is what all Creates may spend on asking further backends.
+	failovers backoff.Failovers
 
 	mu      sync.Mutex // guards what follows, and what supervisors say it does
 	closed  bool

@@ -2,12 +2,14 @@ package router
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/backoff"
 )
 
 // instance is one life of a backend: an engine in this process, or behind a
@@ -43,6 +45,12 @@ type probe struct {
 	can atom.Capabilities
 	err error
 	at  time.Time
+	// doubted says that it may not hold any more.
+	doubted bool
+	// failures counts those in a row, and until then who can go elsewhere
+	// leaves the backend alone.
+	failures int
+	until    time.Time
 }
 
 const (
@@ -110,10 +118,21 @@ func (i *instance) capabilities(ctx context.Context) (atom.Capabilities, error) 
 	return i.probe(ctx)
 }
 
+// hurried is capabilities for a caller who can go elsewhere: a backend that did
+// not answer it asks ever more seldom, and where another caller is asking just
+// now it does not wait for what that is told. So one that hangs costs few calls
+// a probe's patience.
+func (i *instance) hurried(ctx context.Context) (atom.Capabilities, error) {
+	if p := i.probed.Load(); p != nil && p.err != nil && (len(i.asking) > 0 || time.Now().Before(p.until)) {
+		return p.can, p.err
+	}
+	return i.capabilities(ctx)
+}
+
 // known is the last probe's result while it may be believed.
 func (i *instance) known() *probe {
 	p := i.probed.Load()
-	if p != nil && (p.err != nil && time.Since(p.at) > probeErrorKept || i.renew > 0 && time.Since(p.at) > i.renew) {
+	if p != nil && (p.doubted || p.err != nil && time.Since(p.at) > probeErrorKept || i.renew > 0 && time.Since(p.at) > i.renew) {
 		return nil
 	}
 	return p
@@ -125,6 +144,15 @@ func (i *instance) known() *probe {
 func (i *instance) doubt(err error) {
 	if errdefs.IsUnavailable(err) {
 		i.probed.Store(nil)
+	}
+}
+
+// slow has the next Create ask first whether the backend answers, since one
+// that is under way takes long: what hangs does not get all those that come
+// before the first one has failed. What it can do stays known.
+func (i *instance) slow() {
+	if p := i.probed.Load(); p != nil && p.err == nil {
+		i.probed.CompareAndSwap(p, &probe{can: p.can, at: p.at, doubted: true})
 	}
 }
 
@@ -150,6 +178,13 @@ func (i *instance) probe(ctx context.Context) (atom.Capabilities, error) {
 		}
 	}
 	p.at = time.Now()
+	if p.err != nil {
+		if last := i.probed.Load(); last != nil {
+			p.failures = last.failures
+		}
+		p.failures++
+		p.until = p.at.Add(backoff.Probe.After(p.failures, rand.Int64N))
+	}
 	i.probed.Store(p)
 	return p.can, p.err
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -13,7 +14,9 @@ const (
 	// halfMadeAfter is when an atom that was created and never started is
 	// taken for what a crashed Create left.
 	halfMadeAfter = 15 * time.Minute
-	// Sweeps come at a quarter of the shortest retention, between these.
+	// Sweeps come at a quarter of the shortest retention, between these, or
+	// sooner: up to half of the time less at random, as routers that were
+	// started together would else come together for ever.
 	sweepOften  = time.Second
 	sweepSeldom = 5 * time.Minute
 	// The first one comes soon: routers that live shortly sweep too.
@@ -30,6 +33,7 @@ func (e *Engine) clean() {
 		if first {
 			every = min(every, sweepFirst)
 		}
+		every = every/2 + rand.N(every/2+1)
 		timer := time.NewTimer(time.Until(last.Add(every)))
 		select {
 		case <-e.life.Done():
@@ -75,6 +79,9 @@ func (e *Engine) sweep(ctx context.Context, b *backend, owner string) {
 		b.log.Debug("the janitor cannot list", "error", err)
 		return
 	}
+	// Other routers sweep the same backend, now perhaps: in another order they
+	// seldom remove the same atom twice.
+	rand.Shuffle(len(atoms), func(i, j int) { atoms[i], atoms[j] = atoms[j], atoms[i] })
 	for _, a := range atoms {
 		// A Reload may have changed it since.
 		if retention, ok := e.retention(b); ctx.Err() != nil || !ok || !expired(a, retention, time.Now()) {

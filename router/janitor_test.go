@@ -43,10 +43,10 @@ func TestJanitor(t *testing.T) {
 			after time.Duration
 			want  []string
 		}{
-			{30 * time.Second, []string{"old", "never-started", "later", "runs", "half-made", "just-made"}},
+			{29 * time.Second, []string{"old", "never-started", "later", "runs", "half-made", "just-made"}},
 			{time.Minute, []string{"never-started", "later", "runs", "half-made", "just-made"}},
-			{6 * time.Minute, []string{"never-started", "later", "runs", "just-made"}},
-			{16 * time.Minute, []string{"runs"}},
+			{9 * time.Minute, []string{"never-started", "later", "runs", "just-made"}},
+			{20 * time.Minute, []string{"runs"}},
 		} {
 			time.Sleep(time.Until(now.Add(step.after)))
 			synctest.Wait()

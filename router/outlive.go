@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/backoff"
 )
 
 // waitFor is Wait at a backend. It outlives the backend's plugin: it is asked
 // again at each next instance, for as long as the backend has not failed.
 func waitFor(ctx context.Context, b *backend, r routed, o Observer) (atom.Atom, error) {
 	i, err := b.instance(ctx)
+	var away away
 	for again := false; ; again = true {
 		if err != nil {
 			return nil, err
@@ -38,7 +41,7 @@ func waitFor(ctx context.Context, b *backend, r routed, o Observer) (atom.Atom, 
 		case again && errdefs.IsUnavailable(failed):
 			// The first plugin would have sat it out that what stands behind
 			// it is away.
-			if err = b.sleep(ctx, awayPause); err == nil {
+			if err = b.sleep(ctx, away.pause()); err == nil {
 				i, err = b.next(ctx)
 			}
 		default:
@@ -56,9 +59,15 @@ func noAtom(err error) bool {
 	return errdefs.IsNotFound(err) && (!ok || op.Backend != "")
 }
 
-// awayPause is how long to leave what stands behind a plugin alone when it does
-// not answer.
-const awayPause = time.Second
+// away counts how often in a row what stands behind a plugin did not answer a
+// call that waits for it.
+type away int
+
+// pause is how long to leave it alone after another time.
+func (a *away) pause() time.Duration {
+	*a++
+	return backoff.Away.After(int(*a), rand.Int64N)
+}
 
 // gone is the atom that a Wait was for and that no plugin knew any more when it
 // was asked again.
@@ -165,12 +174,12 @@ func (l *lasting) resume() error {
 	if err != nil {
 		return err
 	}
-	for {
+	for away := away(0); ; {
 		if err = l.open(i); err == nil || l.ctx.Err() != nil || !errdefs.IsUnavailable(err) {
 			return err
 		}
 		if !lost(l.ctx, i, err) { // what stands behind it is away
-			if err := l.b.sleep(l.ctx, awayPause); err != nil {
+			if err := l.b.sleep(l.ctx, away.pause()); err != nil {
 				return err
 			}
 		}

@@ -77,7 +77,7 @@ func TestOneWay(t *testing.T) {
 	allowed := map[string][]string{
 		"atom":    {"atom"},
 		"plugin":  {"atom", "plugin", "internal/wire"},
-		"plugins": {"atom", "plugin", "plugins"},
+		"plugins": {"atom", "plugin", "plugins", "internal/backoff"},
 		"router":  {"atom", "plugin", "router", "internal/wire", "internal/rendezvous", "internal/backoff"},
 	}
 	for _, p := range list(t, "./...") {

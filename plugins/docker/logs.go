@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -170,7 +171,7 @@ func (s *logSource) open() error {
 		if err == nil || !errdefs.IsUnavailable(err) || s.ctx.Err() != nil {
 			return err
 		}
-		if err := pause(s.ctx, wait); err != nil {
+		if err := pause(s.ctx, wait/2+rand.N(wait)); err != nil {
 			return err
 		}
 		wait = min(2*wait, backoffMax)

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	// lookAgain bounds how long a Wait trusts the event stream alone.
+	// lookAgain bounds how long a Wait trusts the event stream alone, and up to
+	// as much again at random: a router's Waits may all have begun at once.
 	lookAgain = time.Minute
 	// lookSoon is for what is about to change: an event came before the
 	// daemon's record did, or the other way round.
@@ -75,7 +77,7 @@ func (e *Engine) await(ctx context.Context, last atom.Info, t *ticket) (atom.Ato
 		defer t.leave()
 		t.signal() // it may have ended before the ticket was taken
 	}
-	next := lookAgain
+	next := lookAgain + rand.N(lookAgain)
 	var goneSince time.Time
 	for {
 		timer := time.NewTimer(next)
@@ -86,7 +88,7 @@ func (e *Engine) await(ctx context.Context, last atom.Info, t *ticket) (atom.Ato
 		}
 		timer.Stop()
 		c, err := e.look(ctx, func(ctx context.Context) (container.InspectResponse, error) { return e.inspect(ctx, last.ID) })
-		next = lookAgain
+		next = lookAgain + rand.N(lookAgain)
 		switch {
 		case ctx.Err() != nil:
 			return nil, endOf(ctx)
@@ -110,7 +112,7 @@ func (e *Engine) await(ctx context.Context, last atom.Info, t *ticket) (atom.Ato
 			next = lookSoon
 		default:
 			// The daemon is away; the stream's return wakes us.
-			next = backoffMax
+			next = backoffMax + rand.N(backoffMax)
 		}
 	}
 }

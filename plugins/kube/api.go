@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/backoff"
 )
 
 // callTimeout bounds each request to the API server that is no stream.
@@ -168,6 +170,6 @@ func (a *api) settled(ctx context.Context, request func() error) error {
 		case ctx.Err() != nil || time.Since(first) > settleTime:
 			return err
 		}
-		pause(ctx, backoffMin)
+		pause(ctx, backoff.Watch.After(1, rand.Int64N))
 	}
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/backoff"
 )
 
 const (
@@ -107,8 +109,8 @@ func (p *placing) run() (atom.Atom, error) {
 // place makes the pod, or takes up the one that is there under its name.
 func (p *placing) place(ctx context.Context) (*record, error) {
 	perhaps := false // one of the attempts may have made it
-	wait := backoffMin
-	for deadline := time.Now().Add(insistTime); ; {
+	deadline := time.Now().Add(insistTime)
+	for failures := 1; ; failures++ {
 		pod, sent, err := p.try(ctx)
 		if err == nil {
 			r := p.e.settings.recordOf(pod)
@@ -133,8 +135,7 @@ func (p *placing) place(ctx context.Context) (*record, error) {
 		if time.Now().After(deadline) || p.wanted.Err() != nil {
 			return nil, p.outcome(perhaps, fault)
 		}
-		pause(p.wanted, wait)
-		wait = min(2*wait, backoffMax)
+		pause(p.wanted, backoff.Watch.After(failures, rand.Int64N))
 	}
 }
 

@@ -34,6 +34,8 @@ type Engine struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup // goroutines that outlive their call
 	gets   atomic.Int64
+
+	looking chan struct{} // holds a token for each Wait that is looking
 }
 
 var (
@@ -60,7 +62,7 @@ func New(ctx context.Context, c Config, log hclog.Logger) (*Engine, error) {
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	e := &Engine{settings: s, log: log}
+	e := &Engine{settings: s, log: log, looking: make(chan struct{}, looksAtOnce)}
 	if e.api, err = newAPI(config, namespace, s, log); err != nil {
 		return nil, err
 	}
@@ -154,6 +156,9 @@ func (e *Engine) find(ctx context.Context, id, owner string, live bool) (*record
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, endOf(ctx)
+	}
+	if e.watch.pods.isGone(i.uid) { // which is for ever
+		return nil, noSuchAtom(id)
 	}
 	if r, current := e.watch.pods.get(i.uid); !live && current && r != nil {
 		if !r.ours(owner) || r.name != i.name {

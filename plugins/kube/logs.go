@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/backoff"
 )
 
 const (
@@ -224,7 +226,7 @@ func (s *logSource) again(err error) error {
 	if s.tries > 1 {
 		s.e.log.Debug("the log is asked for again", "pod", s.ticket.uid, "why", err)
 	}
-	pause(s.ctx, min(backoffMin<<min(s.tries-1, 10), backoffMax))
+	pause(s.ctx, backoff.Watch.After(s.tries, rand.Int64N))
 	return nil
 }
 

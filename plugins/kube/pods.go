@@ -244,6 +244,13 @@ func (p *pods) get(uid string) (r *record, current bool) {
 	return p.byUID[uid], p.synced && p.well
 }
 
+// isGone reports whether it is known that a pod was there and is gone.
+func (p *pods) isGone(uid string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone.has(uid)
+}
+
 // all are the pods that pass, in no order; current is false where they cannot
 // be relied upon.
 func (p *pods) all(pass func(*record) bool) (found []*record, current bool) {

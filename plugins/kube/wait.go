@@ -2,14 +2,23 @@ package kube
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/atom-router/atom-router/atom"
 )
 
-// lookAgain is how long a Wait trusts the watch alone. While that does not work
-// it is the watch that asks again, once for all who wait.
-const lookAgain = 5 * time.Minute
+const (
+	// lookAgain is how long a Wait trusts the watch alone, and up to as much
+	// again at random: thousands of Waits begin at the same moment when a
+	// router does. While the watch does not work it is the watch that asks
+	// again, once for all who wait.
+	lookAgain = 5 * time.Minute
+	// looksAtOnce is how many Waits ask the API server for their pods while
+	// the watch does not know them yet. The others find theirs in its first
+	// list, which would queue behind their requests otherwise.
+	looksAtOnce = 4
+)
 
 // Wait returns the atom once its job has ended. While the API server is away
 // it goes on waiting; credentials that are not accepted any more end it.
@@ -17,7 +26,7 @@ func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	ctx, cancel := e.bound(atom.ContextOr(r.Context))
 	defer cancel()
 	e.watch.start()
-	found, err := e.find(ctx, r.ID, r.Owner, false)
+	found, err := e.look(ctx, r.ID, r.Owner)
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +35,17 @@ func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 		return nil, err
 	}
 	return atom.New(end, e), nil
+}
+
+// look is find when it is the Wait's turn.
+func (e *Engine) look(ctx context.Context, id, owner string) (*record, error) {
+	select {
+	case e.looking <- struct{}{}:
+		defer func() { <-e.looking }()
+		return e.find(ctx, id, owner, false)
+	case <-ctx.Done():
+		return nil, endOf(ctx)
+	}
 }
 
 // await waits until the pod is as wanted, or gone, and says what it was last.
@@ -45,7 +65,7 @@ func (e *Engine) await(ctx context.Context, last *record, wanted func(*record) b
 		case t.refusal() != nil:
 			return atom.Info{}, t.refusal()
 		}
-		timer := time.NewTimer(lookAgain)
+		timer := time.NewTimer(lookAgain + rand.N(lookAgain))
 		select {
 		case <-t.look:
 			timer.Stop()

@@ -15,6 +15,7 @@ import (
 	kwatch "k8s.io/apimachinery/pkg/watch"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/backoff"
 )
 
 const (
@@ -30,9 +31,6 @@ const (
 	// refusedTime is how long the API server may refuse us before Waits end
 	// with that. One that has just been started does so for a moment.
 	refusedTime = 15 * time.Second
-
-	backoffMin = 200 * time.Millisecond
-	backoffMax = 5 * time.Second
 )
 
 // watch keeps pods up to date: one list, then one watch from there on, for
@@ -65,7 +63,7 @@ func (w *watch) start() {
 var errList = errors.New("list again")
 
 func (w *watch) run(ctx context.Context) {
-	wait := backoffMin
+	failures := 0
 	for ctx.Err() == nil {
 		began := time.Now()
 		version, err := w.list(ctx)
@@ -82,10 +80,10 @@ func (w *watch) run(ctx context.Context) {
 		}
 		w.unwell(ctx, err)
 		if time.Since(began) > time.Minute {
-			wait = backoffMin
+			failures = 0
 		}
-		pause(ctx, wait/2+rand.N(wait))
-		wait = min(2*wait, backoffMax)
+		failures++
+		pause(ctx, backoff.Watch.After(failures, rand.Int64N))
 	}
 }
 
@@ -133,7 +131,7 @@ func (w *watch) list(ctx context.Context) (version string, err error) {
 // follow watches from a version on, for as long as one watch can follow the
 // other.
 func (w *watch) follow(ctx context.Context, version string) error {
-	wait := backoffMin
+	failures := 0 // in a row
 	for ctx.Err() == nil {
 		seconds := int64(watchSeconds + rand.IntN(watchSeconds))
 		events, err := w.e.api.watch(ctx, metav1.ListOptions{
@@ -145,11 +143,11 @@ func (w *watch) follow(ctx context.Context, version string) error {
 			version, err = w.take(events, version)
 			events.Stop()
 			if err == nil {
-				if time.Since(began) < time.Second {
-					pause(ctx, wait) // one that ends at once is no success
-					wait = min(2*wait, backoffMax)
+				if time.Since(began) < time.Second { // that is no success
+					failures++
+					pause(ctx, backoff.Watch.After(failures, rand.Int64N))
 				} else {
-					wait = backoffMin
+					failures = 0
 				}
 				continue
 			}
@@ -161,8 +159,8 @@ func (w *watch) follow(ctx context.Context, version string) error {
 			return err
 		}
 		w.unwell(ctx, err)
-		pause(ctx, wait/2+rand.N(wait))
-		wait = min(2*wait, backoffMax)
+		failures++
+		pause(ctx, backoff.Watch.After(failures, rand.Int64N))
 	}
 	return ctx.Err()
 }
