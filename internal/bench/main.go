@@ -51,6 +51,7 @@ func main() {
 		{"create", measureCreate},
 		{"logs", measureLogs},
 		{"start", measureStart},
+		{"growth", measureGrowth},
 		{"recovery", measureRecovery},
 		{"waits", measureWaits},
 		{"crash-loop", measureCrashLoop},
