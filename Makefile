@@ -67,6 +67,8 @@ lint: tools ## gofmt, vet, staticcheck, drift of go.mod and generated code
 
 bench: build tools ## measure against baselines, with Docker and Kubernetes where they can be had, and make docs/performance.md
 	$(TESTENV) run go run ./internal/bench
+	@cd internal/tools && go build -o $(TOOLS)/ ./plot
+	$(TOOLS)/plot -out docs/performance docs/performance/growth.txt
 	$(TOOLS)/benchstat docs/performance/*.txt
 
 generate: tools ## generate the protocol's Go code
