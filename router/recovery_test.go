@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -289,6 +290,53 @@ func TestResumedWaitSitsItOut(t *testing.T) {
 			t.Errorf("%v, %v after %d attempts", w.a, w.err, f.asked("wait"))
 		}
 		e.Close()
+	})
+}
+
+// While what stands behind the next plugin is away it is asked ever more
+// seldom, and not by all Waits in step.
+func TestResumedWaitsAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := with("k")
+		p := &plug{engine: f}
+		e := plugged(t, p)
+		const waits = 100
+		lost := make(chan struct{})
+		var mu sync.Mutex
+		at := make(map[time.Time]int)
+		f.wait = func(*atom.EngineWaitRequest) error {
+			if f.asked("wait") <= waits {
+				<-lost
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			at[time.Now()]++
+			return errDown
+		}
+		for range waits {
+			go e.Wait(&atom.EngineWaitRequest{ID: "a:ns/a1:x"}) // ends with the router
+		}
+		synctest.Wait()
+		p.kill()
+		close(lost)
+		synctest.Wait()
+		mu.Lock()
+		clear(at)
+		mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		asked, most := 0, 0
+		for _, n := range at {
+			asked, most = asked+n, max(most, n)
+		}
+		if asked < 5*waits || asked > 20*waits || most > 5 {
+			t.Errorf("%d Waits asked %d times in a minute, %d of them at once", waits, asked, most)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
