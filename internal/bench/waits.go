@@ -93,6 +93,9 @@ func measureWaits(ctx context.Context, rounds int) ([]figure, error) {
 			check := func(what string) (*grpc_health_v1.HealthCheckResponse, error) {
 				return health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: what})
 			}
+			if _, err := check("about"); err != nil { // which frees what the last round left
+				return 0, err
+			}
 			w, err := waits(openWaits, pid,
 				func(int) error { _, err := check("wait"); return err },
 				func() error {
