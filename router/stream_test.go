@@ -94,7 +94,10 @@ func TestStreamOfAllBackends(t *testing.T) {
 }
 
 // Whoever has enough ends the search of all backends.
-func TestEnoughOfAllBackends(t *testing.T) {
+func TestEnoughOfAllBackends(t *testing.T) { synctest.Test(t, enoughOfAllBackends) }
+
+func enoughOfAllBackends(t *testing.T) {
+	began := time.Now()
 	endless := &finder{&fake{}, func(ctx context.Context, _ func(string) error) error { <-ctx.Done(); return ctx.Err() }}
 	e := newEngine(t, Config{Backends: backends(endless, giving("1", "2")), Default: Rule{Tiers: tiers("a b")}})
 	enough, n := errors.New("enough"), 0
@@ -105,6 +108,9 @@ func TestEnoughOfAllBackends(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	if err = e.StreamList(&atom.EngineListRequest{Context: ctx}, func(atom.Atom) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+	if took := time.Since(began); took != 0 {
+		t.Errorf("it took until a deadline, %v", took)
 	}
 }
 
