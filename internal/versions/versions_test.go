@@ -144,6 +144,10 @@ func TestRouterOverOldPlugin(t *testing.T) {
 	if a, err = e.Wait(&atom.EngineWaitRequest{ID: a.ID()}); err != nil || a.ID() != "a:default.k" || a.Result() != atom.Failure {
 		t.Errorf("Wait: %v, %v", a, err)
 	}
+	var found []string
+	if err := e.StreamList(&atom.EngineListRequest{Context: t.Context()}, func(a atom.Atom) error { found = append(found, a.ID()); return nil }); err != nil || len(found) != 1 || found[0] != a.ID() {
+		t.Errorf("StreamList: %q, %v", found, err)
+	}
 	logs, err := e.Logs(&atom.EngineLogsRequest{ID: a.ID()})
 	if err != nil {
 		t.Fatal(err)
