@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,40 +150,51 @@ func TestStreamDeadline(t *testing.T) {
 // A connection that is lost before there was an atom is made again, and the
 // question asked again; afterwards it cannot be, as some would come twice.
 func TestStreamOverALostConnection(t *testing.T) {
-	var server *far
+	client := func(f *far) atom.ListStreamer { return f.dial() }
+	router := func(f *far) atom.ListStreamer {
+		return newEngine(f.t, Config{Backends: []Backend{{Name: "a", Address: "unix://" + f.path}}, Default: Rule{Tiers: tiers("a")}})
+	}
 	for _, c := range []struct {
 		name  string
+		asks  func(*far) atom.ListStreamer
 		given []string
 		want  []string
 		ok    bool
 	}{
-		{"before the first atom", nil, []string{"1", "2"}, true},
-		{"after it", []string{"1"}, []string{"1"}, false},
+		{"client, before the first atom", client, nil, []string{"1", "2"}, true},
+		{"client, after it", client, []string{"1"}, []string{"1"}, false},
+		{"router, before the first atom", router, nil, []string{"a:1", "a:2"}, true},
+		{"router, after it", router, []string{"1"}, []string{"a:1"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			asked := 0
+			var asked atomic.Int32
+			here := make(chan struct{})
 			f := &finder{fake: &fake{}}
 			f.find = func(ctx context.Context, found func(string) error) error {
-				give := []string{"1", "2"}
-				if asked++; asked == 1 {
+				first, give := asked.Add(1) == 1, []string{"1", "2"}
+				if first {
 					give = c.given
+					close(here)
 				}
 				for _, id := range give {
 					if err := found(id); err != nil {
 						return err
 					}
 				}
-				if asked > 1 {
+				if !first {
 					return nil
-				}
-				if len(give) == 0 {
-					go server.cut()
 				}
 				<-ctx.Done()
 				return ctx.Err()
 			}
-			server = newFar(t, f)
-			r := server.dial()
+			server := newFar(t, f)
+			r := c.asks(server)
+			if c.ok {
+				go func() { // ends when it was asked
+					<-here
+					server.cut()
+				}()
+			}
 			var all []string
 			err := r.StreamList(&atom.EngineListRequest{Context: t.Context()}, func(a atom.Atom) error {
 				if all = append(all, a.ID()); !c.ok {

@@ -80,18 +80,18 @@ func (s *shape) compareLists(ctx context.Context, rounds int) ([]figure, error) 
 	}
 	first := func(l listing) float64 { return float64(l.first) / float64(time.Millisecond) }
 	router, plugin := func(l listing) float64 { return l.router }, func(l listing) float64 { return l.plugin }
+	shaped := map[string]string{"docker": "Docker", "kube": "Kubernetes"}[s.plugin]
 	memory := func(slug, name string, values []float64) figure {
-		return figure{slug: s.plugin + "/" + slug, name: "Growth of resident memory meanwhile: " + name, values: values, unit: "MiB"}
+		return figure{slug: s.plugin + "/" + slug, name: shaped + ": growth of resident memory meanwhile, " + name, values: values, unit: "MiB"}
 	}
 	streams := race{baseline: lists.baseline, subject: nil}
 	for _, f := range found {
 		streams.subject = append(streams.subject, f.total)
 	}
-	shaped := map[string]string{"docker": "Docker", "kube": "Kubernetes"}[s.plugin]
 	return []figure{
 		{slug: s.plugin + "/ratio", name: shaped + ": List of 10,000 atoms, sorted / " + what, values: lists.ratios(), unit: "x", sides: lists, detail: lists.against()},
-		{slug: s.plugin + "/stream", name: "The same with StreamList", values: streams.ratios(), unit: "x", sides: streams, detail: streams.against()},
-		{slug: s.plugin + "/first", name: "The first atom of StreamList", values: each(found, first), unit: "ms", aim: 100, atMost: true},
+		{slug: s.plugin + "/stream", name: shaped + ": StreamList / the same", values: streams.ratios(), unit: "x", sides: streams, detail: streams.against()},
+		{slug: s.plugin + "/first", name: shaped + ": the first atom of StreamList", values: each(found, first), unit: "ms", aim: 100, atMost: true},
 		memory("memory-router", "the router, List", each(sorted, router)),
 		memory("memory-router-stream", "the router, StreamList", each(found, router)),
 		memory("memory-plugin", "the plugin, List", each(sorted, plugin)),
