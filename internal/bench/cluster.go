@@ -51,8 +51,26 @@ type cluster struct {
 	stop       func()
 }
 
+// node is where a cluster's pods go.
+type node int
+
+const (
+	realNode node = iota
+	// endingNode is none: its pods end as soon as they are there.
+	endingNode
+	// deafNode is none: nobody does anything about its pods.
+	deafNode
+)
+
 // startCluster gives a namespace, and with idle a node whose pods end at once.
 func startCluster(ctx context.Context, idle bool, l limits) (*cluster, error) {
+	if idle {
+		return startClusterWith(ctx, endingNode, l)
+	}
+	return startClusterWith(ctx, realNode, l)
+}
+
+func startClusterWith(ctx context.Context, n node, l limits) (*cluster, error) {
 	c := &cluster{limits: l, kubeconfig: os.Getenv("ATOM_TEST_KUBECONFIG"), image: os.Getenv("ATOM_TEST_IMAGE")}
 	if c.kubeconfig == "" || c.image == "" {
 		return nil, fmt.Errorf("%w: ATOM_TEST_KUBECONFIG and ATOM_TEST_IMAGE are not set (source .testenv/env)", errNoEngine)
@@ -65,7 +83,7 @@ func startCluster(ctx context.Context, idle bool, l limits) (*cluster, error) {
 			undo[len(undo)-1-i]()
 		}
 	}
-	err := c.start(ctx, idle, func(f func()) { undo = append(undo, f) })
+	err := c.start(ctx, n, func(f func()) { undo = append(undo, f) })
 	if err != nil {
 		c.stop()
 		return nil, err
@@ -73,7 +91,7 @@ func startCluster(ctx context.Context, idle bool, l limits) (*cluster, error) {
 	return c, nil
 }
 
-func (c *cluster) start(ctx context.Context, idle bool, later func(func())) error {
+func (c *cluster) start(ctx context.Context, n node, later func(func())) error {
 	var err error
 	if c.admin, err = c.client(wide); err != nil {
 		return err
@@ -96,12 +114,14 @@ func (c *cluster) start(ctx context.Context, idle bool, later func(func())) erro
 	if err != nil {
 		return fmt.Errorf("waiting for the namespace's service account: %w", err)
 	}
-	if idle {
+	if n != realNode {
 		c.node = c.namespace
 		if _, err := c.admin.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: c.node}}, metav1.CreateOptions{}); err != nil {
 			return err
 		}
 		later(func() { _ = c.admin.CoreV1().Nodes().Delete(context.Background(), c.node, metav1.DeleteOptions{}) })
+	}
+	if n == endingNode {
 		if err := c.endPods(ctx); err != nil {
 			return err
 		}

@@ -168,28 +168,37 @@ func (s *straight) look(p *corev1.Pod) {
 }
 
 func (s *straight) run(ctx context.Context) (string, error) {
-	grace := int64(10) // as the engine's pods have it, and no token
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "straight-"},
-		Spec: corev1.PodSpec{
-			NodeName: s.c.node, RestartPolicy: corev1.RestartPolicyNever,
-			AutomountServiceAccountToken: new(bool), TerminationGracePeriodSeconds: &grace,
-			Containers: []corev1.Container{{Name: "atom", Image: s.c.image}},
-		},
-	}
-	made, err := s.c.straight.CoreV1().Pods(s.c.namespace).Create(ctx, pod, metav1.CreateOptions{})
+	name, err := s.c.createStraight(ctx)
 	if err != nil {
 		return "", err
 	}
 	select {
-	case phase := <-s.end(made.Name):
+	case phase := <-s.end(name):
 		if phase != corev1.PodSucceeded {
-			err = fmt.Errorf("pod %s is %s", made.Name, phase)
+			err = fmt.Errorf("pod %s is %s", name, phase)
 		}
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	return made.Name, err
+	return name, err
+}
+
+// createStraight makes a pod as the engine does it.
+func (c *cluster) createStraight(ctx context.Context) (string, error) {
+	grace := int64(10) // as the engine's pods have it, and no token
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "straight-"},
+		Spec: corev1.PodSpec{
+			NodeName: c.node, RestartPolicy: corev1.RestartPolicyNever,
+			AutomountServiceAccountToken: new(bool), TerminationGracePeriodSeconds: &grace,
+			Containers: []corev1.Container{{Name: "atom", Image: c.image}},
+		},
+	}
+	made, err := c.straight.CoreV1().Pods(c.namespace).Create(ctx, pod, metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	return made.Name, nil
 }
 
 // measureKubeRequests counts, at the API server, what an atom's life costs it:

@@ -2,33 +2,42 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/atom/atomtest"
+	"github.com/atom-router/atom-router/plugins/docker"
+	"github.com/atom-router/atom-router/plugins/process"
+	"github.com/atom-router/atom-router/router"
 )
 
 const (
-	logMiB  = 256
-	logLine = 200
+	logBytes = 128 << 20
+	logLine  = 200
 )
 
-// measureLogs reads one job's 256 MiB of 200-byte lines through router and
-// plugin, and with the Docker client's own stream demultiplexed, and looks at
-// the memory of router and plugin while it does.
+// measureLogs reads one job's 128 MiB of 200-byte lines from Docker through
+// router and plugin, with the engine in this process, and with the Docker
+// client's own stream demultiplexed, and looks at the memory of router and
+// plugin while it does. Then it reads as much from the process engine.
 func measureLogs(ctx context.Context, rounds int) ([]figure, error) {
 	d, err := startDocker(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer d.stop()
-	id, err := d.writeLogs(ctx)
+	id, err := writeLogs(ctx, d.router, d.image, "")
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +48,12 @@ func measureLogs(ctx context.Context, rounds int) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	engine, err := docker.New(ctx, docker.Config{Host: os.Getenv("DOCKER_HOST")}, hclog.NewNullLogger())
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
 	var routerGrowth, pluginGrowth []float64
-	var bytes int64
 	r, err := alternate(rounds,
 		func() (time.Duration, error) {
 			return timed(func() error {
@@ -50,28 +63,13 @@ func measureLogs(ctx context.Context, rounds int) ([]figure, error) {
 				}
 				defer stream.Close()
 				n, err := stdcopy.StdCopy(io.Discard, io.Discard, stream)
-				bytes = n
-				return err
+				return errors.Join(err, whole(n))
 			})
 		},
 		func() (time.Duration, error) {
 			debug.FreeOSMemory()
 			own, theirs := watchMemory(0), watchMemory(plugin)
-			took, err := timed(func() error {
-				logs, err := d.router.Logs(&atom.EngineLogsRequest{ID: id, NoFollow: true, Context: ctx})
-				if err != nil {
-					return err
-				}
-				defer logs.Close()
-				counted := &counter{}
-				if err := atom.CopyLogs(counted, counted, logs); err != nil {
-					return err
-				}
-				if counted.n != bytes {
-					return fmt.Errorf("%d bytes came through the router, %d from the daemon", counted.n, bytes)
-				}
-				return nil
-			})
+			took, err := timed(func() error { return readLogs(ctx, d.router, id) })
 			routerGrowth = append(routerGrowth, own.growthMiB())
 			pluginGrowth = append(pluginGrowth, theirs.growthMiB())
 			return took, err
@@ -79,27 +77,95 @@ func measureLogs(ctx context.Context, rounds int) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	rate := func(t time.Duration) float64 { return float64(bytes) / (1 << 20) / t.Seconds() }
+	near, err := alternate(rounds,
+		func() (time.Duration, error) { return timed(func() error { return readLogs(ctx, engine, native) }) },
+		func() (time.Duration, error) { return timed(func() error { return readLogs(ctx, d.router, id) }) })
+	if err != nil {
+		return nil, err
+	}
+	host, err := compareProcessLogs(ctx, rounds)
+	if err != nil {
+		return nil, err
+	}
 	return []figure{
-		{slug: "ratio", name: "256 MiB of logs in 200-byte lines, throughput / Docker client's stream, demultiplexed", values: r.speeds(), unit: "x", aim: 0.8,
-			sides: r, detail: fmt.Sprintf("%.0f MiB/s against %.0f MiB/s", rate(median(r.subject)), rate(median(r.baseline)))},
-		{slug: "router", name: "Growth of the router's resident memory meanwhile", values: routerGrowth[1:], unit: "MiB", aim: 16, atMost: true},
+		throughput("engine", "128 MiB of logs in 200-byte lines, throughput / Docker engine in the caller's process", 0.9, near),
+		throughput("ratio", "The same / Docker client's stream, demultiplexed", 0.8, r),
+		throughput("process", "The same on the process engine / that engine in the caller's process", 0.9, host),
+		{slug: "router", name: "Growth of the router's resident memory while it passes Docker's on", values: routerGrowth[1:], unit: "MiB", aim: 16, atMost: true},
 		{slug: "plugin", name: "The same of the plugin", values: pluginGrowth[1:], unit: "MiB", aim: 16, atMost: true},
 	}, nil
 }
 
-// writeLogs runs a job that writes what is to be read, and returns its ID.
-func (d *dockerSide) writeLogs(ctx context.Context) (string, error) {
+// compareProcessLogs has the process engine's logs read through router and
+// plugin and with the engine in this process. Both read the same state
+// directory.
+func compareProcessLogs(ctx context.Context, rounds int) (race, error) {
+	p, err := startProcess(ctx)
+	if err != nil {
+		return race{}, err
+	}
+	defer p.stop()
+	probe, err := atomtest.BuildProbe(ctx, p.dir)
+	if err != nil {
+		return race{}, err
+	}
+	id, err := writeLogs(ctx, p.router, "none", probe)
+	if err != nil {
+		return race{}, err
+	}
+	beside, err := process.New(ctx, process.Config{StateDir: filepath.Join(p.dir, "routed"), Shim: p.shim()}, nil)
+	if err != nil {
+		return race{}, err
+	}
+	defer beside.Close()
+	_, native, _ := strings.Cut(id, ":")
+	return alternate(rounds,
+		func() (time.Duration, error) { return timed(func() error { return readLogs(ctx, beside, native) }) },
+		func() (time.Duration, error) { return timed(func() error { return readLogs(ctx, p.router, id) }) })
+}
+
+func throughput(slug, name string, aim float64, r race) figure {
+	rate := func(t time.Duration) float64 { return float64(logBytes) / (1 << 20) / t.Seconds() }
+	return figure{slug: slug, name: name, values: r.speeds(), unit: "x", aim: aim, sides: r,
+		detail: fmt.Sprintf("%.0f MiB/s against %.0f", rate(median(r.subject)), rate(median(r.baseline)))}
+}
+
+// readLogs reads all of an atom's output.
+func readLogs(ctx context.Context, e atom.Engine, id string) error {
+	logs, err := e.Logs(&atom.EngineLogsRequest{ID: id, NoFollow: true, Context: ctx})
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
+	counted := &counter{}
+	err = atom.CopyLogs(counted, counted, logs)
+	return errors.Join(err, whole(counted.n))
+}
+
+// whole refuses output that is not all of what writeLogs had written.
+func whole(n int64) error {
+	// The lines' numbers have as many digits as they need.
+	if short := logBytes - n; short < 0 || short > logBytes/20 {
+		return fmt.Errorf("%d bytes of %d came", n, logBytes)
+	}
+	return nil
+}
+
+// writeLogs runs a job that writes what is to be read, and returns its ID. The
+// probe is the image's own where no path is given.
+func writeLogs(ctx context.Context, e *router.Engine, image, probe string) (string, error) {
 	// The probe numbers its lines; seven digits, a blank and a newline are
 	// the rest of each.
 	word := strings.Repeat("x", logLine-9)
-	a, err := d.router.Create(&atom.EngineCreateRequest{
-		Image: d.image, Command: []string{"lines", fmt.Sprint(logMiB << 20 / logLine), "0s", word}, Context: ctx,
-	})
+	r := &atom.EngineCreateRequest{Image: image, Command: []string{"lines", fmt.Sprint(logBytes / logLine), "0s", word}, Context: ctx}
+	if probe != "" {
+		r.Spec.Entrypoint = []string{probe}
+	}
+	a, err := e.Create(r)
 	if err != nil {
 		return "", err
 	}
-	a, err = d.router.Wait(&atom.EngineWaitRequest{ID: a.ID(), Context: ctx})
+	a, err = e.Wait(&atom.EngineWaitRequest{ID: a.ID(), Context: ctx})
 	if err != nil {
 		return "", err
 	}

@@ -40,6 +40,7 @@ const Separator = ";"
 //	print WORD…            the words and a newline to stdout; eprint: to stderr
 //	write TEXT             the text alone to stdout; ewrite: to stderr
 //	lines N INTERVAL [WORD] "WORD i" N times, to stdout
+//	clock N INTERVAL       when it is, in nanoseconds since 1970, N times, to stdout
 //	both N [INTERVAL]      "out i" to stdout and "err i" to stderr, N times
 //	pour SIZE KIND SEED out|err|both
 //	                       known bytes (see Known); both: in turns, seed and seed+1
@@ -115,6 +116,8 @@ func run(verb string, args []string, stdout, stderr io.Writer) (code int, err er
 		_, err = io.WriteString(stderr, args[0])
 	case "lines":
 		return goOn, lines(args, stdout)
+	case "clock":
+		return goOn, clock(args, stdout)
 	case "both":
 		return goOn, both(args, stdout, stderr)
 	case "pour":
@@ -204,6 +207,26 @@ func lines(args []string, stdout io.Writer) error {
 			time.Sleep(interval)
 		}
 		if _, err := fmt.Fprintf(stdout, "%s %d\n", word, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func clock(args []string, stdout io.Writer) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	interval, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		if i > 0 {
+			time.Sleep(interval)
+		}
+		if _, err := fmt.Fprintln(stdout, time.Now().UnixNano()); err != nil {
 			return err
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestMainSteps(t *testing.T) {
@@ -35,6 +37,18 @@ func TestMainSteps(t *testing.T) {
 				t.Errorf("code %d, %q, %q; want %d, %q, %q", code, &out, &errOut, c.code, c.out, c.errOut)
 			}
 		})
+	}
+}
+
+func TestClock(t *testing.T) {
+	var out bytes.Buffer
+	before := time.Now().UnixNano()
+	if code := Main([]string{"clock", "2", "1ms"}, &out, &out); code != 0 {
+		t.Fatal(out.String())
+	}
+	var first, second int64
+	if _, err := fmt.Sscanf(out.String(), "%d\n%d\n", &first, &second); err != nil || first < before || second < first+int64(time.Millisecond) {
+		t.Errorf("%q after %d: %v", &out, before, err)
 	}
 }
 
