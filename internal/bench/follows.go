@@ -17,7 +17,7 @@ import (
 
 const (
 	follows    = 1000
-	followed   = 20 // atoms, each with as many of the readers
+	followed   = 20              // atoms, each with as many of the readers
 	followRamp = 5 * time.Second // until nothing is new to either process
 	followLong = 15 * time.Second
 	followTick = 200 * time.Millisecond // each atom's lines
