@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,15 +61,12 @@ func Attach(ctx context.Context, socket string, options ...grpc.DialOption) (*At
 	}
 	a := &Attachment{socket: socket, gone: make(chan struct{})}
 	last := &lastConn{Conn: raw, gone: a.gone}
-	a.conn, err = grpc.NewClient("passthrough:///"+filepath.Base(socket), append([]grpc.DialOption{
+	a.conn, err = grpc.NewClient("passthrough:///"+filepath.Base(socket), slices.Concat(wire.DialOptions(), []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(wire.CallOptions()...),
-		grpc.WithIdleTimeout(0),
-		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(4 * streamWindow),
 		grpc.WithContextDialer(last.dial),
 		// gRPC would give up on one that stands still after 20 s.
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: 24 * time.Hour}),
-	}, options...)...)
+	}, options)...)
 	if err != nil {
 		last.Close()
 		return fail(errdefs.ErrInternal, err)

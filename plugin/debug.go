@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
@@ -72,7 +73,7 @@ func serveDebug[C any](p Plugin[C]) error {
 // call is under way any more.
 func serveConn(ctx context.Context, conn net.Conn, author *author) {
 	only := &oneConn{Conn: conn, gone: make(chan struct{})}
-	server := grpc.NewServer(append(serverOptions(), grpc.WaitForHandlers(true))...)
+	server := grpc.NewServer(append(wire.ServerOptions(), grpc.WaitForHandlers(true))...)
 	pb.RegisterEngineServer(server, author)
 	alive := health.NewServer()
 	alive.SetServingStatus(goplugin.GRPCServiceName, grpc_health_v1.HealthCheckResponse_SERVING)

@@ -22,6 +22,7 @@ func (d *described) describe(ctx context.Context, c *Client, major int) error {
 		return fmt.Errorf("asking it to describe itself: %w", wire.ErrorFromWire(ctx, err))
 	}
 	c.mute, c.plain = r.ProtocolMinor < minorProgress, true
+	c.options = nil // the connection's own are the same
 	d.engine = c
 	d.description = Description{
 		Name: r.Name, Version: r.Version, Protocol: fmt.Sprintf("%d.%d", major, r.ProtocolMinor),

@@ -32,8 +32,6 @@ const (
 	// end afterwards.
 	shutdownTime = time.Second
 	stopTime     = 2 * time.Second
-	// streamWindow is how much of a stream waits at the host to be read.
-	streamWindow = 512 << 10
 	// killTime is for the system to end a process that was killed: one that
 	// waits for a dead disk takes its time.
 	killTime = 3 * time.Second
@@ -169,15 +167,8 @@ func (p *Process) launch(ctx context.Context, o LaunchOptions) error {
 // every ten seconds (https://pkg.go.dev/google.golang.org/grpc/keepalive), so
 // Ping finds it sooner.
 func dialOptions() []grpc.DialOption {
-	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(wire.CallOptions()...),
-		// An idle connection is kept: its socket may be gone from the disk.
-		grpc.WithIdleTimeout(0),
-		// A reader that does not read costs this much and no more: left to
-		// itself, gRPC lets it grow to 16 MiB.
-		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(4 * streamWindow),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
-	}
+	return append(wire.DialOptions(),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}))
 }
 
 // Ping asks the process, and nothing behind it, whether it still answers:

@@ -13,9 +13,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
@@ -113,18 +113,10 @@ func Serve[C any](p Plugin[C]) {
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: versions(registrar{register: func(s grpc.ServiceRegistrar) { pb.RegisterEngineServer(s, author) }}),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(slices.Concat(opts, serverOptions(), p.ServerOptions)...)
+			return grpc.NewServer(slices.Concat(opts, wire.ServerOptions(), p.ServerOptions)...)
 		},
 		// go-plugin's own words are of no use to operators.
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
 	})
 	author.close()
-}
-
-// serverOptions allow what clientOptions do.
-func serverOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(MaxMessageBytes), grpc.MaxSendMsgSize(MaxMessageBytes),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	}
 }

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/internal/wire"
 )
 
 // scripted is an engine whose every call does what do says.
@@ -66,7 +67,7 @@ func connect(t *testing.T, e atom.Engine) *Client {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	listener := bufconn.Listen(64 << 10)
-	s := grpc.NewServer(serverOptions()...)
+	s := grpc.NewServer(wire.ServerOptions()...)
 	RegisterEngine(s, e)
 	go s.Serve(listener) // ends with Stop
 	conn, err := grpc.NewClient("passthrough:memory", grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +24,6 @@ const (
 	// daemonPatience is how long a daemon may be away before its backend has
 	// failed, and Waits and Logs there end: an upgrade takes no longer.
 	daemonPatience = time.Minute
-	// streamWindow is how much of a stream waits here to be read.
-	streamWindow = 512 << 10
 	// What a daemon can do changes with its backends; this is how long its
 	// last word is believed.
 	daemonRenew = 10 * time.Second
@@ -50,7 +49,7 @@ func dial(ctx context.Context, e Endpoint, options []grpc.DialOption) (*instance
 	only := &lossyConn{Conn: raw, lost: make(chan struct{})}
 	given := make(chan *lossyConn, 1)
 	given <- only
-	conn, err := grpc.NewClient("passthrough:///daemon", append([]grpc.DialOption{
+	conn, err := grpc.NewClient("passthrough:///daemon", slices.Concat(wire.DialOptions(), []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // TLS, where it is, is in the connection
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			select {
@@ -61,10 +60,8 @@ func dial(ctx context.Context, e Endpoint, options []grpc.DialOption) (*instance
 			}
 		}),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
-		grpc.WithIdleTimeout(0), // an idle connection is as good as another
-		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(4 * streamWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
-	}, options...)...)
+	}, options)...)
 	if err != nil {
 		return nil, errors.Join(err, closed(raw))
 	}

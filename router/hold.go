@@ -2,7 +2,6 @@ package router
 
 import (
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -26,8 +25,8 @@ func (e *Engine) hold() (t *table, release func()) {
 }
 
 // holdOne holds the backend of a name or alias, also one that is on its way
-// out. release may be called more than once.
-func (e *Engine) holdOne(name string) (t *table, b *backend, release func(), err error) {
+// out, until release is called, which is needed once.
+func (e *Engine) holdOne(name string) (t *table, b *backend, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	b, ok := e.now.byName[name]
@@ -38,13 +37,13 @@ func (e *Engine) holdOne(name string) (t *table, b *backend, release func(), err
 	switch {
 	case ok:
 	case e.left[name]:
-		return nil, nil, nil, atom.Errorf(errdefs.ErrNotFound,
+		return nil, nil, atom.Errorf(errdefs.ErrNotFound,
 			"backend %s was removed from the config; its atoms are where they were, for a config that has it", quote(name))
 	default:
-		return nil, nil, nil, e.now.noBackend(name)
+		return nil, nil, e.now.noBackend(name)
 	}
 	b.users++
-	return e.now, b, sync.OnceFunc(func() { e.release(b) }), nil
+	return e.now, b, nil
 }
 
 // release ends a hold, and with the last one what nobody is led to any more.

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -19,9 +20,10 @@ func (e *Engine) Get(req *atom.EngineGetRequest) (a atom.Atom, err error) {
 	}
 	defer r.release()
 	a, err = ask(ctx, b, func(ctx context.Context, i *instance) (atom.Atom, error) {
+		caller := ctx
 		ctx, cancel := context.WithTimeout(ctx, e.options.AskTimeout)
 		defer cancel()
-		a, err := i.engine.Get(&atom.EngineGetRequest{ID: r.native, Owner: r.owner, Context: ctx})
+		a, err := i.engine.Get(&atom.EngineGetRequest{ID: r.native, Owner: r.owner, Context: untold{ctx, caller}})
 		return a, e.late(ctx, err)
 	})
 	return e.adopt("get", b, req.ID, a, err)
@@ -109,11 +111,15 @@ func (e *Engine) Logs(req *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	return atom.NewLogReader(p, req.Timestamps), nil
 }
 
-// routed is what a backend is asked about. release ends the hold on it.
+// routed is what a backend is asked about.
 type routed struct {
 	native, owner string
-	release       func()
+	engine        *Engine
+	backend       *backend
 }
+
+// release ends the hold on the backend; it is needed once.
+func (r routed) release() { r.engine.release(r.backend) }
 
 // route finds the backend that an ID names, and holds it. Its errors carry the
 // prefix.
@@ -122,16 +128,16 @@ func (e *Engine) route(op, id, owner string) (*backend, routed, error) {
 	if err != nil {
 		return nil, routed{}, opError(op, "", "", err) // without the malformed ID
 	}
-	t, b, release, err := e.holdOne(name)
+	t, b, err := e.holdOne(name)
 	if err != nil {
 		return nil, routed{}, opError(op, "", id, err)
 	}
 	owner, err = t.owner(owner)
 	if err != nil {
-		release()
+		e.release(b)
 		return nil, routed{}, opError(op, b.conf.Name, id, err)
 	}
-	return b, routed{native, owner, release}, nil
+	return b, routed{native, owner, e, b}, nil
 }
 
 // adopt makes a backend's atom the router's, and its error prefixed. id is
@@ -152,6 +158,17 @@ func (e *Engine) own(b *backend, a atom.Atom) atom.Atom {
 	info.ID = joinID(b.conf.Name, info.ID)
 	return atom.New(info, e)
 }
+
+// untold is a context with a deadline of the router's own, which the backend is
+// not told: it sees the call end. On the wire a deadline is a header that
+// differs from call to call, and timers at both ends: a tenth of a Get's time.
+type untold struct {
+	context.Context
+	caller context.Context // its deadline is told
+}
+
+// Deadline implements context.Context.
+func (u untold) Deadline() (time.Time, bool) { return u.caller.Deadline() }
 
 // late says Unavailable where the router's own deadline, that of ctx, ended a
 // call.

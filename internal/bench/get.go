@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,9 +17,6 @@ import (
 	"github.com/atom-router/atom-router/plugin"
 	"github.com/atom-router/atom-router/router"
 )
-
-// callsPerRound is how many calls a round makes on each side.
-const callsPerRound = 5000
 
 // child is what the processes that are measured do.
 func child(name string, args []string) {
@@ -53,10 +53,7 @@ func measureGet(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	defer stop()
-	r, err := router.New(ctx, router.Config{
-		Backends: []router.Backend{{Name: "memory", Plugin: "bench"}},
-		Default:  router.Rule{Tiers: []router.Tier{{Targets: []router.Target{{Backend: "memory", Weight: 1}}}}},
-	}, router.Options{Builtin: map[string][]string{"bench": {"/proc/self/exe", "child-plugin"}}, NoJanitor: true})
+	r, err := routerInMemory(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,25 +62,72 @@ func measureGet(ctx context.Context, rounds int) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	get := &atom.EngineGetRequest{ID: a.ID(), Context: ctx}
-	race, err := alternate(rounds,
-		func() (time.Duration, error) {
-			return medianOf(callsPerRound, func() error {
-				_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
-				return err
-			})
-		},
-		func() (time.Duration, error) {
-			return medianOf(callsPerRound, func() error {
-				_, err := r.Get(get)
-				return err
-			})
-		})
+	check := func() error {
+		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		return err
+	}
+	get := func() error {
+		_, err := r.Get(&atom.EngineGetRequest{ID: a.ID(), Context: ctx})
+		return err
+	}
+	times, err := interleave(rounds, check, get)
 	if err != nil {
 		return nil, err
 	}
-	return []figure{{
-		slug: "ratio", name: "Get through router and plugin process, engine in memory / gRPC health check, same kind of socket and mTLS", values: race.ratios(), unit: "x", aim: 1.15, atMost: true,
-		sides: race, detail: race.against(),
-	}}, nil
+	one := race{times[0], times[1]}
+	figures := []figure{{
+		slug: "ratio", name: "Get through router and plugin process, engine in memory / gRPC health check, same kind of socket, mTLS and options",
+		values: one.ratios(), unit: "x", aim: 1.15, atMost: true, sides: one, detail: one.against(),
+	}}
+	for _, callers := range []int{8, 64} {
+		many, err := alternate(rounds,
+			func() (time.Duration, error) { return each(callers, check) },
+			func() (time.Duration, error) { return each(callers, get) })
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, figure{
+			slug: fmt.Sprintf("callers=%d", callers), name: fmt.Sprintf("The same of %d callers at once, time for each call", callers),
+			values: many.ratios(), unit: "x", sides: many, detail: many.against(),
+		})
+	}
+	more := make([]float64, rounds)
+	for n := range more {
+		more[n] = allocations(get) - allocations(check)
+	}
+	return append(figures, figure{
+		slug: "allocs", name: "Allocations of a routed Get in the router's process beyond those of a health check", values: more, unit: "allocs",
+	}), nil
+}
+
+// routerInMemory is a router over one plugin process, whose engine is in its
+// memory.
+func routerInMemory(ctx context.Context) (*router.Engine, error) {
+	return router.New(ctx, router.Config{
+		Backends: []router.Backend{{Name: "memory", Plugin: "bench"}},
+		Default:  router.Rule{Tiers: []router.Tier{{Targets: []router.Target{{Backend: "memory", Weight: 1}}}}},
+	}, router.Options{Builtin: map[string][]string{"bench": {"/proc/self/exe", "child-plugin"}}, NoJanitor: true})
+}
+
+// each is the time that a call takes where so many callers have calls under way
+// all the while.
+func each(callers int, call func() error) (time.Duration, error) {
+	const calls = 5000
+	errs := make([]error, callers)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for caller := range callers {
+		wg.Go(func() {
+			for n := 0; n < calls/callers && errs[caller] == nil; n++ {
+				errs[caller] = call()
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(start) / time.Duration(calls/callers*callers), errors.Join(errs...)
+}
+
+// allocations are those of a call in this process.
+func allocations(call func() error) float64 {
+	return testing.AllocsPerRun(1000, func() { _ = call() })
 }

@@ -25,11 +25,14 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/atom-router/atom-router/internal/wire"
 )
 
 // The baseline of a routed Get: the same kind of socket, the same kind of
-// encryption (go-plugin's AutoMTLS: P-521, both sides known), another process,
-// and a call that does nothing.
+// encryption (go-plugin's AutoMTLS: P-521, both sides known), the same options
+// of gRPC, another process, and a call that does nothing.
 
 // startHealthServer starts the baseline server as a child and returns a client
 // of it.
@@ -59,7 +62,9 @@ func startHealthServer(ctx context.Context) (client grpc_health_v1.HealthClient,
 	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
 		return nil, 0, nil, fmt.Errorf("starting the health server: %w", err)
 	}
-	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(credentials.NewTLS(mutualTLS(cert))))
+	conn, err := grpc.NewClient("unix:"+socket, append(wire.DialOptions(), // as plugin.Launch has it
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.WithTransportCredentials(credentials.NewTLS(mutualTLS(cert))))...)
 	if err != nil {
 		return nil, 0, nil, err
 	}
@@ -81,7 +86,7 @@ func serveHealth(socket, dir string) error {
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(mutualTLS(cert))))
+	server := grpc.NewServer(append(wire.ServerOptions(), grpc.Creds(credentials.NewTLS(mutualTLS(cert))))...)
 	grpc_health_v1.RegisterHealthServer(server, &holding{Server: health.NewServer(), ended: make(chan struct{})})
 	go func() { // ends with the process
 		io.Copy(io.Discard, os.Stdin)

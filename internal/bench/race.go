@@ -36,6 +36,38 @@ func alternate(rounds int, baseline, subject func() (time.Duration, error)) (rac
 	return r, nil
 }
 
+// interleave times calls that take microseconds. The sides take turns in small
+// blocks, so that all of them see the same machine, in another order each time.
+// It returns for each side what a call took in each round, at the median.
+func interleave(rounds int, sides ...func() error) ([][]time.Duration, error) {
+	const blocks, calls = 60, 50
+	medians := make([][]time.Duration, len(sides))
+	for round := range rounds + 1 { // the first warms up
+		times := make([][]time.Duration, len(sides))
+		for block := range blocks {
+			for turn := range sides {
+				side := (block + turn) % len(sides)
+				if block%2 == 1 {
+					side = len(sides) - 1 - side
+				}
+				for range calls {
+					start := time.Now()
+					if err := sides[side](); err != nil {
+						return nil, err
+					}
+					times[side] = append(times[side], time.Since(start))
+				}
+			}
+		}
+		for side := range sides {
+			if round > 0 {
+				medians[side] = append(medians[side], median(times[side]))
+			}
+		}
+	}
+	return medians, nil
+}
+
 // ratios are subject / baseline, one a round.
 func (r race) ratios() []float64 {
 	ratios := make([]float64, len(r.subject))

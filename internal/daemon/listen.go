@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -25,9 +26,6 @@ const (
 	handshakeTimeout = 10 * time.Second
 	// maxHeaders is what a call may carry beside its message.
 	maxHeaders = 64 << 10
-	// streamWindow is how much of a stream waits at either end for a reader
-	// that does not read.
-	streamWindow = 512 << 10
 )
 
 // DefaultSocket is where a daemon listens whose config does not say.
@@ -78,15 +76,12 @@ func open(l config.Listen, listener net.Listener, g *gate, health grpc_health_v1
 }
 
 func serverOf(l config.Listen, listener net.Listener, creds credentials.TransportCredentials, g *gate, health grpc_health_v1.HealthServer, log hclog.Logger, further ...grpc.ServerOption) *server {
-	s := grpc.NewServer(append([]grpc.ServerOption{
+	s := grpc.NewServer(slices.Concat(wire.ServerOptions(), []grpc.ServerOption{
 		grpc.Creds(creds), grpc.InTapHandle(g.tap),
 		grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream),
-		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(4 * streamWindow),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-	}, further...)...)
+	}, further)...)
 	plugin.RegisterEngine(s, g)
 	router.RegisterControl(s, g)
 	grpc_health_v1.RegisterHealthServer(s, health)
