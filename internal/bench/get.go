@@ -33,15 +33,19 @@ func child(name string, args []string) {
 		if name == "child-kube" {
 			serve = serveKube
 		}
-		if err := serve(args[0], args[1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		served(serve(args[0], args[1]))
 	case "child-health":
-		if err := serveHealth(args[0], args[1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		served(serveHealth(args[0], args[1]))
+	case "child-floor":
+		served(serveFloor(args[0]))
+	}
+}
+
+// served ends a child whose serving failed.
+func served(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 

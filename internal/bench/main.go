@@ -48,6 +48,7 @@ func main() {
 	all := []measurement{
 		{"decide", measureDecide},
 		{"get", measureGet},
+		{"floor", measureFloor},
 		{"create", measureCreate},
 		{"storm", measureStorm},
 		{"docker-storm", measureDockerStorm},
