@@ -21,7 +21,8 @@ import (
 // All methods may be called from any number of goroutines. After Close they
 // return Unavailable.
 type Engine struct {
-	options Options
+	options  Options
+	patience patience
 	// reloading holds one token: one Reload at a time.
 	reloading chan struct{}
 	// replaced tells the janitor of a Reload.

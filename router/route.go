@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/containerd/errdefs"
 
@@ -20,10 +19,9 @@ func (e *Engine) Get(req *atom.EngineGetRequest) (a atom.Atom, err error) {
 	}
 	defer r.release()
 	a, err = ask(ctx, b, func(ctx context.Context, i *instance) (atom.Atom, error) {
-		caller := ctx
-		ctx, cancel := context.WithTimeout(ctx, e.options.AskTimeout)
-		defer cancel()
-		a, err := i.engine.Get(&atom.EngineGetRequest{ID: r.native, Owner: r.owner, Context: untold{ctx, caller}})
+		ctx, end := e.patience.bound(ctx, e.options.AskTimeout)
+		defer end()
+		a, err := i.engine.Get(&atom.EngineGetRequest{ID: r.native, Owner: r.owner, Context: ctx})
 		return a, e.late(ctx, err)
 	})
 	return e.adopt("get", b, req.ID, a, err)
@@ -159,21 +157,10 @@ func (e *Engine) own(b *backend, a atom.Atom) atom.Atom {
 	return atom.New(info, e)
 }
 
-// untold is a context with a deadline of the router's own, which the backend is
-// not told: it sees the call end. On the wire a deadline is a header that
-// differs from call to call, and timers at both ends: a tenth of a Get's time.
-type untold struct {
-	context.Context
-	caller context.Context // its deadline is told
-}
-
-// Deadline implements context.Context.
-func (u untold) Deadline() (time.Time, bool) { return u.caller.Deadline() }
-
 // late says Unavailable where the router's own deadline, that of ctx, ended a
 // call.
 func (e *Engine) late(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != context.DeadlineExceeded {
+	if err == nil || ctx.Err() != context.DeadlineExceeded && context.Cause(ctx) != errLate {
 		return err
 	}
 	return atom.Errorf(errdefs.ErrUnavailable, "no answer within %v", e.options.AskTimeout)

@@ -33,16 +33,16 @@ func child(name string, args []string) {
 		if name == "child-kube" {
 			serve = serveKube
 		}
-		served(serve(args[0], args[1]))
+		exitOn(serve(args[0], args[1]))
 	case "child-health":
-		served(serveHealth(args[0], args[1]))
+		exitOn(serveHealth(args[0], args[1]))
 	case "child-floor":
-		served(serveFloor(args[0]))
+		exitOn(serveFloor(args[0]))
 	}
 }
 
-// served ends a child whose serving failed.
-func served(err error) {
+// exitOn ends a child whose serving failed.
+func exitOn(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
