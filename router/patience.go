@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -22,10 +21,7 @@ type turn struct {
 	over  context.Context
 }
 
-// errLate is the cause of a context that the router's own patience has ended.
-var errLate = errors.New("no answer in time")
-
-// bound is ctx for such a call; end releases it.
+// bound is ctx for such a call, which errLate ends; end releases it.
 func (p *patience) bound(ctx context.Context, lasts time.Duration) (_ context.Context, end func()) {
 	t := p.now.Load()
 	if t == nil || time.Since(t.began) > lasts/8 {
