@@ -33,7 +33,7 @@ func ExampleServe() {
 			return memengine.New(), nil
 		},
 	})
-	// Output: atom-plugin-mine 1.0.0 (protocol 1.1)
+	// Output: atom-plugin-mine 1.0.0 (protocol 1.2)
 }
 
 // What users may write in the config block follows from the struct's tags.
