@@ -81,6 +81,9 @@ func (r *EngineCreateRequest) Needs() []Capability {
 	var needs []Capability
 	add := func(want bool, c Capability) {
 		if want && !slices.Contains(needs, c) {
+			if needs == nil {
+				needs = make([]Capability, 0, 10) // all that there may be
+			}
 			needs = append(needs, c)
 		}
 	}

@@ -81,7 +81,8 @@ const noRule = "no rule matched"
 //
 // x is the rules' index; without one, and for a trace, all are gone through.
 func decide(rules []Rule, x *index, fallback *Rule, r *atom.EngineCreateRequest, health func(string) Health, trace bool) Decision {
-	v := viewOf(r)
+	own := viewOf(r)
+	v := &own // which stays on the stack
 	var t *tracer
 	if trace {
 		t = &tracer{list: make([]RuleTrace, 0, len(rules)+1)}
@@ -148,7 +149,11 @@ func (rule *Rule) decision(name string, r *atom.EngineCreateRequest, health func
 
 func (rule *Rule) candidates(r *atom.EngineCreateRequest, health func(string) Health) []Candidate {
 	needs := r.Needs()
-	var list []Candidate
+	all := 0
+	for _, tier := range rule.Tiers {
+		all += len(tier.Targets)
+	}
+	list := make([]Candidate, 0, all)
 	for i, tier := range rule.Tiers {
 		total := 0
 		for _, target := range tier.Targets {

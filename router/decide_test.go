@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -336,6 +337,29 @@ func TestDecideAllocatesNothingPerRule(t *testing.T) {
 		}
 		if all := count(d.rules, newIndex(d.rules)); all != one {
 			t.Errorf("%s: 1 rule: %v allocations, %d rules with an index: %v", name, one, len(d.rules), all)
+		}
+	}
+}
+
+// Finding the rule costs no allocation where the image is given in full, and
+// one or two for the full form of one that is not.
+func TestFindingARuleAllocatesNothing(t *testing.T) {
+	rules := rules10000(t)
+	rules = slices.DeleteFunc(rules, func(r Rule) bool { return r.When != nil })
+	x := newIndex(rules)
+	for image, want := range map[string]float64{
+		"registry.example/a/b:1": 0, "docker.io/library/alpine:latest": 0, "docker.io/library/alpine@sha256:0123": 0,
+		"alpine": 2, "registry.example/a/b": 1,
+	} {
+		r := &atom.EngineCreateRequest{Image: image, Command: []string{"true"}}
+		r.Spec.Labels = map[string]string{"team": "none"}
+		got := testing.AllocsPerRun(50, func() {
+			if d := decide(rules, x, &Rule{Reject: "no"}, r, healthy, false); d.Rule != DefaultRule {
+				t.Fatalf("rule %s matches", d.Rule)
+			}
+		})
+		if got != want {
+			t.Errorf("%s: %v allocations, want %v", image, got, want)
 		}
 	}
 }

@@ -44,14 +44,17 @@ func formsOf(image string) imageForms {
 	if tag == "" && digest == "" {
 		tag = ":latest"
 	}
-	full := domain + "/" + path
-	f.add(full + tag + digest)
+	full := image
+	if len(image) != len(domain)+1+len(path)+len(tag)+len(digest) || !strings.HasPrefix(image, domain) {
+		full = domain + "/" + path + tag + digest // of which most others are parts
+	}
+	f.add(full)
 	if tag != "" && digest != "" {
-		f.add(full + tag)
-		f.add(full + digest)
+		f.add(strings.TrimSuffix(full, digest))
+		f.add(domain + "/" + path + digest)
 	}
 	if domain == dockerHub {
-		f.add(strings.TrimPrefix(path, "library/") + tag + digest)
+		f.add(strings.TrimPrefix(full[len(domain)+1:], "library/"))
 	}
 	for i, form := range f.list() {
 		for _, other := range f.list() {

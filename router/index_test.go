@@ -162,9 +162,9 @@ func checkIndex(t testing.TB, rules []Rule, x *index, r *atom.EngineCreateReques
 		t.Fatalf("with an index it decides otherwise (-without +with):\n%s\nrequest %+v", diff, r)
 	}
 	v := viewOf(r)
-	found := x.candidates(v, nil)
+	found := x.candidates(&v, nil)
 	for i := range rules {
-		if rules[i].Match.holds(v, nil) && found.next(i) != i {
+		if rules[i].Match.holds(&v, nil) && found.next(i) != i {
 			t.Fatalf("rule %+v holds for %+v and is left out", rules[i].Match, r)
 		}
 	}
@@ -190,7 +190,8 @@ func TestIndexDecidesAlike(t *testing.T) {
 			default:
 				decided["rule"]++
 			}
-			found := x.candidates(viewOf(r), nil)
+			v := viewOf(r)
+			found := x.candidates(&v, nil)
 			for i := range rules {
 				all++
 				if found.next(i) != i {
@@ -266,7 +267,8 @@ func TestIndexChooses(t *testing.T) {
 	x := newIndex(rules)
 	r := &atom.EngineCreateRequest{Image: "image-7", Spec: container.Spec{Labels: map[string]string{"team": "ml"}}}
 	var found []int
-	set := x.candidates(viewOf(r), nil)
+	v := viewOf(r)
+	set := x.candidates(&v, nil)
 	for i := set.next(0); i < len(rules); i = set.next(i + 1) {
 		found = append(found, i)
 	}

@@ -40,8 +40,8 @@ func (l *lastValue) get(key string) (string, bool) {
 	return l.value, l.ok
 }
 
-func viewOf(r *atom.EngineCreateRequest) *view {
-	v := &view{
+func viewOf(r *atom.EngineCreateRequest) view {
+	v := view{
 		request:    r,
 		image:      formsOf(r.Image),
 		command:    strings.Join(r.Command, " "),
@@ -68,7 +68,10 @@ func viewOf(r *atom.EngineCreateRequest) *view {
 
 // Holds reports whether m holds for r. Decisions do not call it: they prepare
 // a request once for all rules.
-func (m *Match) Holds(r *atom.EngineCreateRequest) bool { return m.holds(viewOf(r), nil) }
+func (m *Match) Holds(r *atom.EngineCreateRequest) bool {
+	v := viewOf(r)
+	return m.holds(&v, nil)
+}
 
 // holds reports whether m holds. Where why is given, it is set to the first
 // condition that did not, or to all that did.

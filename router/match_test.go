@@ -68,7 +68,7 @@ func TestMatch(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v := viewOf(request())
 			var why reasons
-			holds, told := c.match.holds(v, nil), c.match.holds(v, &why)
+			holds, told := c.match.holds(&v, nil), c.match.holds(&v, &why)
 			if holds != (c.why == "") || told != holds || c.match.Holds(request()) != holds {
 				t.Fatalf("holds: %v, with reasons %v: %s", holds, told, why.String())
 			}
