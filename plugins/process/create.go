@@ -17,6 +17,8 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/shim"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // Create implements atom.Engine. It returns when the job runs or is known not
@@ -71,7 +73,7 @@ func (e *Engine) Create(r *atom.EngineCreateRequest) (atom.Atom, error) {
 // gone meanwhile. With an error it returns the atom as it was.
 func (e *Engine) startJob(ctx context.Context, v *view, r *atom.EngineCreateRequest) (*view, error) {
 	if v.halfMade {
-		a, err := e.spawn(ctx, v, order{
+		a, err := e.spawn(ctx, v, shim.Order{
 			ID: v.meta.ID, Dir: v.dir, Args: append(append([]string{}, r.Spec.Entrypoint...), r.Command...),
 			Env: environ(r.Spec.Env), Work: r.Spec.WorkDir, Grace: e.grace(v, 0),
 		})
@@ -118,7 +120,7 @@ func (e *Engine) startJob(ctx context.Context, v *view, r *atom.EngineCreateRequ
 }
 
 // shimError is why a shim could not begin.
-type shimError struct{ a answer }
+type shimError struct{ a shim.Answer }
 
 func (s shimError) Error() string { return s.a.Err }
 func (s shimError) Unwrap() error { return s.a.Errno }
@@ -153,7 +155,7 @@ func (s *store) publish(owner, native string, r *atom.EngineCreateRequest) (*vie
 	const doing = "making the atom in the state directory"
 	v := &view{
 		dir: s.dirOf(owner, native),
-		meta: meta{
+		meta: state.Meta{
 			ID: newID(native), Owner: owner, Name: r.Name, Image: r.Image, Labels: r.Spec.Labels, Rule: r.Rule,
 			Hash: r.Hash(), Created: time.Now().UnixNano(), StopTimeout: r.Spec.StopTimeout,
 		},
@@ -180,7 +182,7 @@ func (s *store) publish(owner, native string, r *atom.EngineCreateRequest) (*vie
 }
 
 // fill makes all that an atom has before its shim.
-func fill(dir string, m meta) error {
+func fill(dir string, m state.Meta) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -188,13 +190,13 @@ func fill(dir string, m meta) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, metaFile), text, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, state.MetaFile), text, 0o600); err != nil {
 		return err
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, ctlFile), 0o600); err != nil {
+	if err := syscall.Mkfifo(filepath.Join(dir, state.CtlFile), 0o600); err != nil {
 		return &os.PathError{Op: "mkfifo", Path: dir, Err: err}
 	}
-	return touch(filepath.Join(dir, lockFile))
+	return state.Touch(filepath.Join(dir, state.LockFile))
 }
 
 // check refuses what a plain process cannot be.

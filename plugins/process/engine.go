@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/shim"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // Engine runs atoms as processes of this machine. It is an atom.Engine,
@@ -51,7 +53,7 @@ func capabilities() atom.Capabilities {
 // *atom.FieldErrors. The program that calls it must have called RunShim first
 // in main, unless c.Shim names another that does.
 func New(_ context.Context, c Config, log hclog.Logger) (*Engine, error) {
-	if os.Getenv(shimEnv) != "" {
+	if os.Getenv(shim.Env) != "" {
 		// We are a shim whose main went past the place where it should
 		// have become one: anything else would start shims without end.
 		return nil, atom.Errorf(errdefs.ErrFailedPrecondition, "a program that embeds the process engine must call process.RunShim first in main")
@@ -176,7 +178,7 @@ func (e *Engine) StreamList(r *atom.EngineListRequest, found func(atom.Atom) err
 	}
 	ctx, owner := atom.ContextOr(r.Context), atom.OwnerOr(r.Owner)
 	entries, err := os.ReadDir(filepath.Join(e.store.root, owner))
-	if err != nil && !gone(err) {
+	if err != nil && !state.Gone(err) {
 		return failure("reading the state directory", err)
 	}
 	for _, entry := range entries {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/atom-router/atom-router/plugins/process/internal/shim"
 )
 
 // Running returns the processes that run that binary and are no shims.
@@ -17,7 +19,7 @@ func Running(path string) []*os.Process {
 		exe, _ := os.Readlink(link)
 		cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
-		if err != nil || exe != path || strings.Contains(string(cmdline), shimArg) {
+		if err != nil || exe != path || strings.Contains(string(cmdline), shim.Arg) {
 			continue
 		}
 		if p, err := os.FindProcess(pid); err == nil {

@@ -20,6 +20,8 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/shim"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 func TestAtomOutlivesEngine(t *testing.T) {
@@ -236,7 +238,7 @@ func half(t *testing.T, e *Engine, r *atom.EngineCreateRequest, age time.Duratio
 	}
 	if age > 0 {
 		v.meta.Created = time.Now().Add(-age).UnixNano()
-		if err := errors.Join(os.Remove(filepath.Join(v.dir, metaFile)), writeJSON(v.dir, metaFile, v.meta)); err != nil {
+		if err := errors.Join(os.Remove(filepath.Join(v.dir, state.MetaFile)), state.WriteJSON(v.dir, state.MetaFile, v.meta)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -285,7 +287,7 @@ func TestHalfMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := e.spawn(t.Context(), v, order{ID: newID("atom-x"), Dir: v.dir, Args: []string{"true"}})
+		answer, err := e.spawn(t.Context(), v, shim.Order{ID: newID("atom-x"), Dir: v.dir, Args: []string{"true"}})
 		if err != nil || !answer.Gone || answer.Begun {
 			t.Errorf("got %+v, %v", answer, err)
 		}
@@ -349,11 +351,11 @@ func TestPowerCut(t *testing.T) {
 		name, file, content string // content "-" is no file
 		found               bool
 	}{
-		{"atom.json empty", metaFile, "", false},
-		{"atom.json gone", metaFile, "-", false},
-		{"exit.json blank", exitFile, strings.Repeat(" ", reservedBytes), true},
-		{"exit.json gone", exitFile, "-", true},
-		{"started.json empty", startedFile, "", true},
+		{"atom.json empty", state.MetaFile, "", false},
+		{"atom.json gone", state.MetaFile, "-", false},
+		{"exit.json blank", state.ExitFile, strings.Repeat(" ", state.ReservedBytes), true},
+		{"exit.json gone", state.ExitFile, "-", true},
+		{"started.json empty", state.StartedFile, "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := sh("echo out")
@@ -380,7 +382,7 @@ func TestPowerCut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.file == exitFile && (got.State() != atom.Stopped || got.Result() != atom.Unknown || got.StoppedAt().IsZero()) {
+			if tt.file == state.ExitFile && (got.State() != atom.Stopped || got.Result() != atom.Unknown || got.StoppedAt().IsZero()) {
 				t.Errorf("got %+v", atom.InfoOf(got))
 			}
 			if err := e.Delete(&atom.EngineDeleteRequest{ID: a.ID}); err != nil {
@@ -391,7 +393,7 @@ func TestPowerCut(t *testing.T) {
 	t.Run("lock gone", func(t *testing.T) {
 		a := create(t, e, sh("true"))
 		wait(t, e, a.ID)
-		for _, name := range []string{lockFile, exitFile} {
+		for _, name := range []string{state.LockFile, state.ExitFile} {
 			eventually(t, "the shim is done", func() bool { return len(shims(dirOf(e, a))) == 0 })
 			if err := os.Remove(filepath.Join(dirOf(e, a), name)); err != nil {
 				t.Fatal(err)
@@ -490,7 +492,7 @@ func TestNoShim(t *testing.T) {
 		})
 	}
 	t.Run("an embedding program without the hook", func(t *testing.T) {
-		t.Setenv(shimEnv, "1")
+		t.Setenv(shim.Env, "1")
 		if _, err := New(t.Context(), Config{StateDir: t.TempDir()}, nil); !errdefs.IsFailedPrecondition(err) {
 			t.Errorf("new: %v", err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // Logs implements atom.Engine. The reader is an *atom.LogReader, each of its
@@ -99,8 +100,8 @@ type logSource struct {
 	begun  bool  // offset is where delivery begins or goes on
 	offset int64 // of the next record
 	skip   skips
-	limit  int64 // NoFollow: what had been written when asked
-	ended  *exit // how the atom ended, once that is known
+	limit  int64       // NoFollow: what had been written when asked
+	ended  *state.Exit // how the atom ended, once that is known
 }
 
 // Close implements atom.LogSource.
@@ -151,8 +152,8 @@ func (l *logSource) fail(err error) error {
 // open opens the log, and finds where to begin; false while there is none.
 func (l *logSource) open() (bool, error) {
 	if l.file == nil {
-		f, err := os.Open(filepath.Join(l.view.dir, logFile))
-		if gone(err) {
+		f, err := os.Open(filepath.Join(l.view.dir, state.LogFile))
+		if state.Gone(err) {
 			return false, nil
 		}
 		if err != nil {
@@ -169,7 +170,7 @@ func (l *logSource) open() (bool, error) {
 			return false, notFound(l.view.meta.ID)
 		}
 		if !l.request.NoFollow {
-			l.growth.add(filepath.Join(l.view.dir, logFile), watchLog)
+			l.growth.add(filepath.Join(l.view.dir, state.LogFile), watchLog)
 		}
 		info, err := f.Stat()
 		if err != nil {
@@ -208,9 +209,10 @@ func (l *logSource) chunk() (atom.LogChunk, error) {
 		if !ok {
 			return chunk, nil
 		}
-		data = l.skip.rest(h.stream, l.offset, data)
-		if h.time < since || l.request.Stream != "" && l.request.Stream != h.stream || len(data) == 0 {
-			l.offset += h.size()
+		stream := atom.Stream(h.Stream)
+		data = l.skip.rest(stream, l.offset, data)
+		if h.Time < since || l.request.Stream != "" && l.request.Stream != stream || len(data) == 0 {
+			l.offset += h.Size()
 			if len(chunk.Data) > 0 {
 				chunk.Cursor = cursorAt(l.offset)
 			}
@@ -219,18 +221,18 @@ func (l *logSource) chunk() (atom.LogChunk, error) {
 			}
 			continue
 		}
-		if len(chunk.Data) > 0 && (!l.coalesce || h.stream != chunk.Stream || len(chunk.Data)+len(data) > maxChunk) {
+		if len(chunk.Data) > 0 && (!l.coalesce || stream != chunk.Stream || len(chunk.Data)+len(data) > maxChunk) {
 			return chunk, nil
 		}
 		if chunk.Data == nil {
-			chunk.Stream, chunk.Time = h.stream, h.at()
+			chunk.Stream, chunk.Time = stream, h.At()
 			if l.coalesce {
 				// Most often all that is in the window follows.
 				chunk.Data = make([]byte, 0, max(len(data), min(maxChunk, l.ahead(l.offset))))
 			}
 		}
 		chunk.Data = append(chunk.Data, data...)
-		l.offset += h.size()
+		l.offset += h.Size()
 		chunk.Cursor = cursorAt(l.offset)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // entry is one record of a log that a test writes itself.
@@ -42,15 +44,15 @@ func stopped(t *testing.T, e *Engine, entries []entry) (atom.Info, *view) {
 	}
 	var log []byte
 	for _, entry := range entries {
-		buf := make([]byte, maxRecord)
-		n := copy(buf[headerBytes:], entry.data)
-		log = append(log, putRecord(buf, int64(len(log)), header{stream: entry.stream, time: entry.time, length: n})...)
+		buf := make([]byte, state.MaxRecord)
+		n := copy(buf[state.HeaderBytes:], entry.data)
+		log = append(log, state.PutRecord(buf, int64(len(log)), state.Header{Stream: string(entry.stream), Time: entry.time, Length: n})...)
 	}
 	code := 0
 	err = errors.Join(
-		os.WriteFile(filepath.Join(v.dir, logFile), log, 0o600),
-		writeJSON(v.dir, startedFile, started{ID: a.ID, PID: 1, Time: 1}),
-		writeJSON(v.dir, exitFile, exit{ID: a.ID, Code: &code, Time: 2, LogBytes: int64(len(log))}),
+		os.WriteFile(filepath.Join(v.dir, state.LogFile), log, 0o600),
+		state.WriteJSON(v.dir, state.StartedFile, state.Started{ID: a.ID, PID: 1, Time: 1}),
+		state.WriteJSON(v.dir, state.ExitFile, state.Exit{ID: a.ID, Code: &code, Time: 2, LogBytes: int64(len(log))}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -184,11 +186,11 @@ func TestTailOfMuch(t *testing.T) {
 	e := newEngine(t, t.TempDir())
 	entries := []entry{{atom.Stderr, 1, "beginning of "}, {atom.Stdout, 1, "first\nlast of stdout "}}
 	for range 40 {
-		entries = append(entries, entry{atom.Stdout, 2, strings.Repeat("x", maxData)})
+		entries = append(entries, entry{atom.Stdout, 2, strings.Repeat("x", state.MaxData)})
 	}
 	entries = append(entries, entry{atom.Stderr, 3, "stderr\n"})
 	a, _ := stopped(t, e, entries)
-	long := "last of stdout " + strings.Repeat("x", 40*maxData)
+	long := "last of stdout " + strings.Repeat("x", 40*state.MaxData)
 	for tail, want := range map[int]string{
 		1: "beginning of stderr\n",
 		2: "beginning of " + long + "stderr\n",
@@ -275,18 +277,18 @@ func TestDamagedLog(t *testing.T) {
 		damage func(log []byte) []byte
 		want   string
 	}{
-		{"cut at a record", func(log []byte) []byte { return log[:headerBytes+2+trailerBytes] }, "a\n"},
+		{"cut at a record", func(log []byte) []byte { return log[:state.HeaderBytes+2+state.TrailerBytes] }, "a\n"},
 		{"cut in a record", func(log []byte) []byte { return log[:len(log)-5] }, "a\n"},
-		{"cut in a header", func(log []byte) []byte { return log[:headerBytes+2+trailerBytes+3] }, "a\n"},
+		{"cut in a header", func(log []byte) []byte { return log[:state.HeaderBytes+2+state.TrailerBytes+3] }, "a\n"},
 		{"zeros", func(log []byte) []byte {
-			return append(log[:headerBytes+2+trailerBytes], make([]byte, headerBytes+2+trailerBytes)...)
+			return append(log[:state.HeaderBytes+2+state.TrailerBytes], make([]byte, state.HeaderBytes+2+state.TrailerBytes)...)
 		}, "a\n"},
 		{"a record twice", func(log []byte) []byte { return append(log[:len(log)/2], log[:len(log)/2]...) }, "a\n"},
 		{"gone", func([]byte) []byte { return nil }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, v := stopped(t, e, []entry{{atom.Stdout, 1, "a\n"}, {atom.Stdout, 2, "b\n"}})
-			path := filepath.Join(v.dir, logFile)
+			path := filepath.Join(v.dir, state.LogFile)
 			log, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -309,39 +311,14 @@ func TestDamagedLog(t *testing.T) {
 	}
 }
 
-// TestFullDisk has the recorder's disk fill up: the job goes on, and its log
-// says that it is not whole.
-func TestFullDisk(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec := &recorder{file: full}
-	outR, outW, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	errR, errW, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec.follow(outR, errR)
-	if _, err := outW.Write(make([]byte, 1<<20)); err != nil { // more than the pipe holds
-		t.Fatal(err)
-	}
-	outW.Close()
-	errW.Close()
-	rec.drain(10 * time.Second)
-	size, _, err := rec.close()
-	if size != 0 || err == nil || !strings.Contains(err.Error(), "no space left on device") {
-		t.Errorf("got %d, %v", size, err)
-	}
-
+// TestCutShort: the log of an atom whose shim could not write it to the end
+// says so.
+func TestCutShort(t *testing.T) {
 	e := newEngine(t, t.TempDir())
 	a, v := stopped(t, e, []entry{{atom.Stdout, 1, "a\n"}})
 	code := 0
-	path := filepath.Join(v.dir, exitFile)
-	if err := errors.Join(os.Remove(path), writeJSON(v.dir, exitFile, exit{ID: a.ID, Code: &code, Time: 1, LogBytes: headerBytes + 2 + trailerBytes, LogError: err.Error()})); err != nil {
+	path := filepath.Join(v.dir, state.ExitFile)
+	if err := errors.Join(os.Remove(path), state.WriteJSON(v.dir, state.ExitFile, state.Exit{ID: a.ID, Code: &code, Time: 1, LogBytes: state.HeaderBytes + 2 + state.TrailerBytes, LogError: syscall.ENOSPC.Error()})); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := tryLogs(t, e, atom.EngineLogsRequest{ID: a.ID}); got != "a\n" || !errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), "no space left") {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/container"
+	"github.com/atom-router/atom-router/plugins/process/internal/shim"
 )
 
 func TestMain(m *testing.M) {
@@ -64,7 +65,7 @@ func shims(dir string) []int {
 		args := strings.Split(string(cmdline), "\x00")
 		var pid int
 		fmt.Sscanf(path, "/proc/%d/", &pid)
-		if exe == self && pid != os.Getpid() && len(args) > 2 && args[1] == shimArg && strings.HasPrefix(args[2], dir) {
+		if exe == self && pid != os.Getpid() && len(args) > 2 && args[1] == shim.Arg && strings.HasPrefix(args[2], dir) {
 			pids = append(pids, pid)
 		}
 	}

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/atom-router/atom-router/plugins/process/internal/shim"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // read is load without the removal.
@@ -19,8 +22,8 @@ import (
 // removes the directory needs that.
 func (s *store) read(owner, native string) (*view, error) {
 	v := &view{dir: s.dirOf(owner, native)}
-	if err := readJSON(filepath.Join(v.dir, metaFile), &v.meta); err != nil {
-		if gone(err) || errors.Is(err, errNotJSON) {
+	if err := state.ReadJSON(filepath.Join(v.dir, state.MetaFile), &v.meta); err != nil {
+		if state.Gone(err) || errors.Is(err, state.ErrNotJSON) {
 			// Directories appear whole, so a torn atom.json is the
 			// work of a power cut: nobody knows what it was.
 			return nil, nil
@@ -33,11 +36,11 @@ func (s *store) read(owner, native string) (*view, error) {
 	if err := v.readEnd(); err != nil || v.exit != nil {
 		return v.orGone(err)
 	}
-	lock, err := tryLock(filepath.Join(v.dir, lockFile), syscall.LOCK_SH)
-	if gone(err) && v.isStill() {
+	lock, err := state.TryLock(filepath.Join(v.dir, state.LockFile), syscall.LOCK_SH)
+	if state.Gone(err) && v.isStill() {
 		// The power cut again: no shim can hold what is not there.
-		if err = touch(filepath.Join(v.dir, lockFile)); err == nil {
-			lock, err = tryLock(filepath.Join(v.dir, lockFile), syscall.LOCK_SH)
+		if err = state.Touch(filepath.Join(v.dir, state.LockFile)); err == nil {
+			lock, err = state.TryLock(filepath.Join(v.dir, state.LockFile), syscall.LOCK_SH)
 		}
 	}
 	if err != nil {
@@ -48,16 +51,16 @@ func (s *store) read(owner, native string) (*view, error) {
 	}
 	// While we hold the lock, no shim can begin.
 	defer lock.Close()
-	if same, err := isAt(lock, filepath.Join(v.dir, lockFile)); err != nil || !same || !v.isStill() {
+	if same, err := state.IsAt(lock, filepath.Join(v.dir, state.LockFile)); err != nil || !same || !v.isStill() {
 		return nil, nil
 	}
 	if err := v.readEnd(); err != nil || v.exit != nil {
 		return v.orGone(err)
 	}
-	switch _, err := os.Stat(filepath.Join(v.dir, logFile)); {
+	switch _, err := os.Stat(filepath.Join(v.dir, state.LogFile)); {
 	case err == nil:
 		return v.orGone(v.lose())
-	case !gone(err):
+	case !state.Gone(err):
 		return v.orGone(err)
 	}
 	v.halfMade = true
@@ -70,7 +73,7 @@ func (v *view) orGone(err error) (*view, error) {
 	switch {
 	case err == nil:
 		return v, nil
-	case gone(err) && !v.isStill():
+	case state.Gone(err) && !v.isStill():
 		return nil, nil
 	}
 	return nil, failure("reading the state directory", err)
@@ -78,18 +81,18 @@ func (v *view) orGone(err error) (*view, error) {
 
 // readEnd reads how the atom ended, where it has.
 func (v *view) readEnd() error {
-	var e exit
-	err := readJSON(filepath.Join(v.dir, exitFile), &e)
+	var e state.Exit
+	err := state.ReadJSON(filepath.Join(v.dir, state.ExitFile), &e)
 	switch {
 	case err == nil && e.ID != v.meta.ID:
 		return fs.ErrNotExist
 	case err == nil:
 		v.exit = &e
-	case gone(err):
+	case state.Gone(err):
 		return nil
-	case errors.Is(err, errNotJSON):
-		v.exit = &exit{Lost: true, LogError: "the record of its end is torn", Message: "the record of its end is torn: how it ended is not known"}
-		if info, err := os.Stat(filepath.Join(v.dir, exitFile)); err == nil {
+	case errors.Is(err, state.ErrNotJSON):
+		v.exit = &state.Exit{Lost: true, LogError: "the record of its end is torn", Message: "the record of its end is torn: how it ended is not known"}
+		if info, err := os.Stat(filepath.Join(v.dir, state.ExitFile)); err == nil {
 			v.exit.Time = info.ModTime().UnixNano()
 		}
 	default:
@@ -99,14 +102,14 @@ func (v *view) readEnd() error {
 }
 
 func (v *view) readStarted() error {
-	var st started
-	err := readJSON(filepath.Join(v.dir, startedFile), &st)
+	var st state.Started
+	err := state.ReadJSON(filepath.Join(v.dir, state.StartedFile), &st)
 	if err == nil && st.ID != v.meta.ID {
 		return fs.ErrNotExist
 	}
 	if err == nil {
 		v.started = &st
-	} else if !gone(err) && !errors.Is(err, errNotJSON) {
+	} else if !state.Gone(err) && !errors.Is(err, state.ErrNotJSON) {
 		return err
 	}
 	return nil
@@ -117,7 +120,7 @@ func (v *view) readRunning() error {
 	if err := v.readStarted(); err != nil {
 		return err
 	}
-	_, err := os.Stat(filepath.Join(v.dir, stoppingFile))
+	_, err := os.Stat(filepath.Join(v.dir, state.StoppingFile))
 	v.stopping = err == nil
 	// It may have ended since we looked.
 	return v.readEnd()
@@ -131,19 +134,19 @@ func (v *view) lose() error {
 		return err
 	}
 	if v.started != nil {
-		killLeftovers(*v.started)
+		shim.KillLeftovers(*v.started)
 	}
-	v.exit = &exit{
+	v.exit = &state.Exit{
 		ID: v.meta.ID, Lost: true, Time: time.Now().UnixNano(), LogError: "its shim was killed",
 		Message: "its shim was killed (or the machine went down): how it ended is not known",
 	}
-	_ = writeJSON(v.dir, exitFile, v.exit)
+	_ = state.WriteJSON(v.dir, state.ExitFile, v.exit)
 	return nil
 }
 
 // isStill reports whether v's directory holds that same atom and not a later
 // one of its Key.
 func (v *view) isStill() bool {
-	var m meta
-	return readJSON(filepath.Join(v.dir, metaFile), &m) == nil && m.ID == v.meta.ID
+	var m state.Meta
+	return state.ReadJSON(filepath.Join(v.dir, state.MetaFile), &m) == nil && m.ID == v.meta.ID
 }

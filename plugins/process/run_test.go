@@ -19,6 +19,7 @@ import (
 
 	"github.com/atom-router/atom-router/atom"
 	"github.com/atom-router/atom-router/atom/container"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 func TestRun(t *testing.T) {
@@ -223,7 +224,7 @@ func TestGrace(t *testing.T) {
 		{1500 * time.Millisecond, 0, 2 * time.Second},
 		{1<<63 - 1, 0, 1<<63 - 1},
 	} {
-		if got := e.grace(&view{meta: meta{StopTimeout: tt.own}}, tt.asked); got != tt.want {
+		if got := e.grace(&view{meta: state.Meta{StopTimeout: tt.own}}, tt.asked); got != tt.want {
 			t.Errorf("grace(%v, own %v) = %v, want %v", tt.asked, tt.own, got, tt.want)
 		}
 	}

@@ -10,48 +10,23 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/shim"
 )
 
-const (
-	// shimArg is the hidden argument that makes a program a shim; the atom's
-	// directory follows it, for people who read ps.
-	shimArg = "atom-process-shim"
-	// shimEnv is set in a shim's environment, see New.
-	shimEnv = "ATOM_PROCESS_SHIM"
-	// startTimeout bounds how long a shim may take to say that its job runs.
-	startTimeout = 30 * time.Second
-)
+// RunShim is the first thing that main of a program which embeds this engine
+// calls. It returns at once, unless the program was started by the engine to
+// be the parent of a job: then it does that and never returns. (Most programs
+// never get there as a shim: package shim sees to it sooner.)
+func RunShim() { shim.Run() }
 
-// order is what the engine writes to a shim's stdin.
-type order struct {
-	ID   string   `json:"id"`
-	Dir  string   `json:"dir"`
-	Args []string `json:"args"`
-	Env  []string `json:"env"`
-	Work string   `json:"work"`
-	// Grace is that of an atom whose shim is asked to stop by a signal.
-	Grace time.Duration `json:"grace"`
-}
-
-// answer is what the shim writes back on descriptor 3.
-type answer struct {
-	// Begun: the atom has a log: its job runs, or failed to start.
-	Begun bool `json:"begun"`
-	// Busy: another shim has begun it or is about to.
-	Busy bool `json:"busy,omitempty"`
-	// Gone: the directory was removed before the shim could take it.
-	Gone bool `json:"gone,omitempty"`
-	// Errno and Err say why nothing was begun.
-	Errno syscall.Errno `json:"errno,omitempty"`
-	Err   string        `json:"error,omitempty"`
-}
+// startTimeout bounds how long a shim may take to say that its job runs.
+const startTimeout = 30 * time.Second
 
 // ownProgram is the command that runs this very executable.
 func ownProgram() ([]string, error) {
@@ -64,27 +39,27 @@ func ownProgram() ([]string, error) {
 
 // spawn starts a shim for v and hears it out. An error means that nothing was
 // begun, unless it is the context's, or a timeout: then nobody knows.
-func (e *Engine) spawn(ctx context.Context, v *view, o order) (answer, error) {
+func (e *Engine) spawn(ctx context.Context, v *view, o shim.Order) (shim.Answer, error) {
 	select {
 	case e.creating <- struct{}{}:
 		defer func() { <-e.creating }()
 	case <-ctx.Done():
-		return answer{}, ctx.Err()
+		return shim.Answer{}, ctx.Err()
 	case <-e.closed:
-		return answer{}, closedError()
+		return shim.Answer{}, closedError()
 	}
 	if ctx.Err() != nil {
 		// Its turn may have come when another Create has long made the atom,
 		// and somebody deleted it.
-		return answer{}, ctx.Err()
+		return shim.Answer{}, ctx.Err()
 	}
 	text, err := json.Marshal(o)
 	if err != nil {
-		return answer{}, atom.Errorf(errdefs.ErrInternal, "encoding the shim's order: %w", err)
+		return shim.Answer{}, atom.Errorf(errdefs.ErrInternal, "encoding the shim's order: %w", err)
 	}
 	orders, answers, pid, err := e.startShim(v)
 	if err != nil {
-		return answer{}, failure("starting the shim "+e.shim[0], err)
+		return shim.Answer{}, failure("starting the shim "+e.shim[0], err)
 	}
 	defer orders.Close()
 	defer answers.Close()
@@ -100,7 +75,7 @@ func (e *Engine) spawn(ctx context.Context, v *view, o order) (answer, error) {
 	// A shim that ends early breaks the pipe; its answer says more.
 	_, writeErr := orders.Write(text)
 	orders.Close()
-	var a answer
+	var a shim.Answer
 	if err := json.NewDecoder(answers).Decode(&a); err != nil {
 		// A shim that has not begun cannot any more once the directory is
 		// gone. One that has stays with its job: that is not to be lost
@@ -110,11 +85,11 @@ func (e *Engine) spawn(ctx context.Context, v *view, o order) (answer, error) {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return answer{}, ctx.Err()
+			return shim.Answer{}, ctx.Err()
 		case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(writeErr, os.ErrDeadlineExceeded):
-			return answer{}, atom.Errorf(errdefs.ErrUnavailable, "the shim did not start the job within %v", startTimeout)
+			return shim.Answer{}, atom.Errorf(errdefs.ErrUnavailable, "the shim did not start the job within %v", startTimeout)
 		}
-		return answer{}, atom.Errorf(errdefs.ErrUnavailable,
+		return shim.Answer{}, atom.Errorf(errdefs.ErrUnavailable,
 			"the shim %s ended without an answer (a program that embeds the process engine must call process.RunShim first in main)", e.shim[0])
 	}
 	return a, nil
@@ -150,7 +125,7 @@ func (e *Engine) startShim(v *view) (orders, answers *os.File, pid int, err erro
 	}
 	opened = append(opened, reply)
 
-	args := append(append([]string{}, e.shim...), shimArg, v.dir)
+	args := append(append([]string{}, e.shim...), shim.Arg, v.dir)
 	pid, err = e.reaper.start(program, args, &syscall.ProcAttr{
 		Dir: "/",
 		Env: shimEnviron(),
@@ -179,7 +154,7 @@ func (e *Engine) shimProgram() (string, error) {
 // shimEnviron is all that a shim gets of our environment. Two processors are
 // enough: one copies bytes while the other waits for the disk.
 func shimEnviron() []string {
-	env := []string{shimEnv + "=1", "GOMAXPROCS=2", "GOGC=50"}
+	env := []string{shim.Env + "=1", "GOMAXPROCS=2", "GOGC=50"}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
@@ -206,14 +181,4 @@ func environ(spec map[string]string) []string {
 	}
 	slices.Sort(env)
 	return env
-}
-
-// pathOf is the last PATH in env.
-func pathOf(env []string) string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if path, ok := strings.CutPrefix(env[i], "PATH="); ok {
-			return path
-		}
-	}
-	return ""
 }

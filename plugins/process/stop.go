@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // Stop implements atom.Engine. SIGTERM goes to the job's process group;
@@ -36,7 +37,7 @@ func (e *Engine) stop(ctx context.Context, v *view, force bool, grace time.Durat
 	if v.exit != nil {
 		return nil
 	}
-	c := command{ID: v.meta.ID, Kill: force, Grace: grace}
+	c := state.Command{ID: v.meta.ID, Kill: force, Grace: grace}
 	for {
 		if err := e.begin(ctx); err != nil {
 			return err
@@ -72,16 +73,16 @@ func (e *Engine) stop(ctx context.Context, v *view, force bool, grace time.Durat
 
 // tell writes one command to the shim; false where none reads. Commands are
 // shorter than PIPE_BUF and so never mixed.
-func (v *view) tell(c command) (bool, error) {
-	fd, err := syscall.Open(filepath.Join(v.dir, ctlFile), syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+func (v *view) tell(c state.Command) (bool, error) {
+	fd, err := syscall.Open(filepath.Join(v.dir, state.CtlFile), syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
 		return false, nil
 	case err != nil:
-		return false, &os.PathError{Op: "open", Path: filepath.Join(v.dir, ctlFile), Err: err}
+		return false, &os.PathError{Op: "open", Path: filepath.Join(v.dir, state.CtlFile), Err: err}
 	}
 	defer syscall.Close(fd)
-	_, err = syscall.Write(fd, c.line())
+	_, err = syscall.Write(fd, c.Line())
 	switch {
 	case errors.Is(err, syscall.EPIPE):
 		return false, nil
@@ -94,8 +95,8 @@ func (v *view) tell(c command) (bool, error) {
 // cancel ends a half-made atom: it is stopped before it started. False where
 // somebody is starting it after all.
 func (s *store) cancel(v *view) (bool, error) {
-	lock, err := tryLock(filepath.Join(v.dir, lockFile), syscall.LOCK_EX)
-	if gone(err) {
+	lock, err := state.TryLock(filepath.Join(v.dir, state.LockFile), syscall.LOCK_EX)
+	if state.Gone(err) {
 		return true, nil
 	}
 	if err != nil {
@@ -108,10 +109,10 @@ func (s *store) cancel(v *view) (bool, error) {
 	if !v.isStill() {
 		return true, nil
 	}
-	if _, err := os.Stat(filepath.Join(v.dir, logFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(v.dir, state.LogFile)); err == nil {
 		return false, nil
 	}
-	err = writeJSON(v.dir, exitFile, exit{ID: v.meta.ID, NeverStarted: true, Time: time.Now().UnixNano(), Message: "stopped before it was started"})
+	err = state.WriteJSON(v.dir, state.ExitFile, state.Exit{ID: v.meta.ID, NeverStarted: true, Time: time.Now().UnixNano(), Message: "stopped before it was started"})
 	if err != nil {
 		return false, failure("recording the stop", err)
 	}

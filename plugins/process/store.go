@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // tmpDir holds what is being made or removed; no owner begins with a dot.
@@ -39,10 +40,10 @@ func openStore(root string) (*store, error) {
 		return nil, &atom.FieldError{Field: "state_dir", Reason: "cannot be written: " + err.Error()}
 	}
 	defer os.RemoveAll(probe)
-	if err := syscall.Mkfifo(filepath.Join(probe, ctlFile), 0o600); err != nil {
+	if err := syscall.Mkfifo(filepath.Join(probe, state.CtlFile), 0o600); err != nil {
 		return nil, &atom.FieldError{Field: "state_dir", Reason: "its file system holds no FIFOs: " + err.Error()}
 	}
-	if lock, err := tryLock(probe, syscall.LOCK_EX); err != nil {
+	if lock, err := state.TryLock(probe, syscall.LOCK_EX); err != nil {
 		return nil, &atom.FieldError{Field: "state_dir", Reason: "its file system has no locks: " + err.Error()}
 	} else if lock != nil {
 		lock.Close()
@@ -137,8 +138,8 @@ func (s *store) load(owner, native string) (*view, error) {
 // not possible because somebody else holds the lock, or where another atom
 // has taken its place. onlyHalfMade leaves an atom that has begun.
 func (s *store) remove(v *view, onlyHalfMade bool) (bool, error) {
-	lock, err := tryLock(filepath.Join(v.dir, lockFile), syscall.LOCK_EX)
-	if gone(err) {
+	lock, err := state.TryLock(filepath.Join(v.dir, state.LockFile), syscall.LOCK_EX)
+	if state.Gone(err) {
 		return true, nil
 	}
 	if err != nil {
@@ -148,14 +149,14 @@ func (s *store) remove(v *view, onlyHalfMade bool) (bool, error) {
 		return false, nil
 	}
 	defer lock.Close()
-	if same, err := isAt(lock, filepath.Join(v.dir, lockFile)); !same || err != nil {
-		return gone(err), nil
+	if same, err := state.IsAt(lock, filepath.Join(v.dir, state.LockFile)); !same || err != nil {
+		return state.Gone(err), nil
 	}
 	if !v.isStill() {
 		return true, nil
 	}
 	if onlyHalfMade {
-		if _, err := os.Stat(filepath.Join(v.dir, logFile)); err == nil {
+		if _, err := os.Stat(filepath.Join(v.dir, state.LogFile)); err == nil {
 			return false, nil
 		}
 	}
@@ -177,11 +178,11 @@ func (s *store) discardTorn(owner, native string) error {
 	if err != nil {
 		return nil
 	}
-	var m meta
-	if err := readJSON(filepath.Join(dir, metaFile), &m); !gone(err) && !errors.Is(err, errNotJSON) {
+	var m state.Meta
+	if err := state.ReadJSON(filepath.Join(dir, state.MetaFile), &m); !state.Gone(err) && !errors.Is(err, state.ErrNotJSON) {
 		return nil
 	}
-	if lock, err := tryLock(filepath.Join(dir, lockFile), syscall.LOCK_EX); err == nil && lock != nil {
+	if lock, err := state.TryLock(filepath.Join(dir, state.LockFile), syscall.LOCK_EX); err == nil && lock != nil {
 		defer lock.Close()
 	}
 	if now, err := os.Lstat(dir); err != nil || !os.SameFile(before, now) {

@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // skips says for each stream where delivery begins, when that is not with the
@@ -62,11 +63,11 @@ func (l *logSource) begin() error {
 		if err != nil {
 			return err
 		}
-		if h.time < since {
+		if h.Time < since {
 			break // and so are all before it
 		}
 		offset, l.offset = start, start
-		t.add(h.stream, start, data)
+		t.add(atom.Stream(h.Stream), start, data)
 	}
 	l.offset, l.skip = t.result(l.offset)
 	return nil
@@ -159,7 +160,7 @@ func (l *logSource) boundary() (int64, error) {
 		return 0, nil
 	}
 	// At most times no record is being written.
-	if h, start, _, err := l.recordBefore(size); err == nil && start+h.size() == size {
+	if h, start, _, err := l.recordBefore(size); err == nil && start+h.Size() == size {
 		return size, nil
 	}
 	var offset int64
@@ -171,30 +172,30 @@ func (l *logSource) boundary() (int64, error) {
 		if !ok {
 			break
 		}
-		offset += h.size()
+		offset += h.Size()
 	}
 	return offset, nil
 }
 
 // recordBefore returns the record that ends at offset, and where it begins.
-func (w *window) recordBefore(offset int64) (header, int64, []byte, error) {
-	low := max(0, offset-maxRecord)
+func (w *window) recordBefore(offset int64) (state.Header, int64, []byte, error) {
+	low := max(0, offset-state.MaxRecord)
 	if low < w.at || offset > w.at+int64(len(w.buf)) {
 		from := max(0, offset-logWindow)
 		if err := w.load(from, int(offset-from)); err != nil {
-			return header{}, 0, nil, err
+			return state.Header{}, 0, nil, err
 		}
 	}
 	b := w.buf[:max(0, min(int64(len(w.buf)), offset-w.at))]
-	if len(b) >= headerBytes+trailerBytes {
-		length := int64(binary.LittleEndian.Uint32(b[len(b)-trailerBytes:]))
-		start := offset - length - headerBytes - trailerBytes
-		if length <= maxData && start >= w.at && w.at+int64(len(b)) == offset {
-			if h, ok := parseHeader(b[start-w.at:], start); ok && int64(h.length) == length {
-				data := b[start-w.at+headerBytes:]
+	if len(b) >= state.HeaderBytes+state.TrailerBytes {
+		length := int64(binary.LittleEndian.Uint32(b[len(b)-state.TrailerBytes:]))
+		start := offset - length - state.HeaderBytes - state.TrailerBytes
+		if length <= state.MaxData && start >= w.at && w.at+int64(len(b)) == offset {
+			if h, ok := state.ParseHeader(b[start-w.at:], start); ok && int64(h.Length) == length {
+				data := b[start-w.at+state.HeaderBytes:]
 				return h, start, data[:length], nil
 			}
 		}
 	}
-	return header{}, 0, nil, damaged(offset)
+	return state.Header{}, 0, nil, damaged(offset)
 }

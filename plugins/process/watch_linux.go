@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // inotify is the notifier of Linux: one instance for the whole engine, one
@@ -121,14 +123,14 @@ func (n *inotify) event(id int32, mask uint32, name string) {
 		for sub := range n.paths {
 			sub.wake()
 		}
-	case name == lockFile && mask&unix.IN_CLOSE_WRITE != 0:
+	case name == state.LockFile && mask&unix.IN_CLOSE_WRITE != 0:
 		// Only a shim has the lock open for writing, so it is gone. The
 		// kernel tells it just before it frees the lock.
 		n.wake(id)
 		n.wakeAfter(id, time.Millisecond)
 		n.wakeAfter(id, 20*time.Millisecond)
 		n.wakeAfter(id, 200*time.Millisecond)
-	case name == "" || name == exitFile || name == startedFile:
+	case name == "" || name == state.ExitFile || name == state.StartedFile:
 		n.wake(id)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // window is the piece of a log that was read last.
@@ -23,27 +24,27 @@ type window struct {
 // recordAt returns the record at offset; false where it is not yet there
 // whole. Its data holds until the next call. What stands there and is no
 // record is DataLoss.
-func (w *window) recordAt(offset int64) (header, []byte, bool, error) {
-	b, err := w.bytes(offset, headerBytes)
-	if err != nil || len(b) < headerBytes {
-		return header{}, nil, false, err
+func (w *window) recordAt(offset int64) (state.Header, []byte, bool, error) {
+	b, err := w.bytes(offset, state.HeaderBytes)
+	if err != nil || len(b) < state.HeaderBytes {
+		return state.Header{}, nil, false, err
 	}
-	h, ok := parseHeader(b, offset)
+	h, ok := state.ParseHeader(b, offset)
 	if !ok {
 		// It may have been read while it was being written.
 		w.buf = w.buf[:0]
-		if b, err = w.bytes(offset, headerBytes); err != nil || len(b) < headerBytes {
-			return header{}, nil, false, err
+		if b, err = w.bytes(offset, state.HeaderBytes); err != nil || len(b) < state.HeaderBytes {
+			return state.Header{}, nil, false, err
 		}
-		if h, ok = parseHeader(b, offset); !ok {
-			return header{}, nil, false, damaged(offset)
+		if h, ok = state.ParseHeader(b, offset); !ok {
+			return state.Header{}, nil, false, damaged(offset)
 		}
 	}
-	b, err = w.bytes(offset, int(h.size()))
-	if err != nil || int64(len(b)) < h.size() {
-		return header{}, nil, false, err
+	b, err = w.bytes(offset, int(h.Size()))
+	if err != nil || int64(len(b)) < h.Size() {
+		return state.Header{}, nil, false, err
 	}
-	return h, b[headerBytes : headerBytes+h.length], true, nil
+	return h, b[state.HeaderBytes : state.HeaderBytes+h.Length], true, nil
 }
 
 // ahead is how much of the window lies at offset and after.

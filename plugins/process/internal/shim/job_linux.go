@@ -1,4 +1,4 @@
-package process
+package shim
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // jobAttr puts the job into a session of its own, and has the kernel kill it
@@ -153,11 +155,11 @@ func bootID() string {
 	return string(bytes.TrimSpace(text))
 }
 
-// killLeftovers kills what a job whose shim was killed left running: the
+// KillLeftovers kills what a job whose shim was killed left running: the
 // kernel took its main process along, not what that had started. Only
 // processes of the job's session are touched, and none where the session's
 // number may have come to mean another.
-func killLeftovers(job started) {
+func KillLeftovers(job state.Started) {
 	if job.Ticks == "" || job.Boot == "" || job.Boot != bootID() {
 		return
 	}

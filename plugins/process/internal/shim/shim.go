@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package process
+package shim
 
 import (
 	"bufio"
@@ -9,38 +9,24 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
-)
 
-// RunShim is the first thing that main of a program which embeds this engine
-// calls. It returns at once, unless the program was started by the engine to
-// be the parent of a job: then it does that and never returns.
-func RunShim() {
-	if len(os.Args) < 3 || os.Args[len(os.Args)-2] != shimArg || os.Getenv(shimEnv) == "" {
-		return
-	}
-	// The job is killed when the thread that started it ends (see
-	// startJob), so that one has to live as long as we do.
-	runtime.LockOSThread()
-	os.Exit(shimMain())
-}
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
+)
 
 // shim is one run of it.
 type shim struct {
-	order order
+	order Order
 	id    string
 	lock  *os.File
 	ctl   *os.File
 	log   *recorder
 	pid   int
 
-	commands chan command
+	commands chan state.Command
 	signals  chan os.Signal
 	ended    chan time.Time
 }
@@ -50,11 +36,12 @@ type shim struct {
 // pipe's end may have been handed to a stranger.
 const drainTime = 2 * time.Second
 
-func shimMain() int {
+// run is the whole of it; it returns the exit code.
+func run() int {
 	closeInherited(4)
 	syscall.CloseOnExec(3)
 	reply := os.NewFile(3, "reply")
-	s := &shim{commands: make(chan command), signals: make(chan os.Signal, 4), ended: make(chan time.Time, 1)}
+	s := &shim{commands: make(chan state.Command), signals: make(chan os.Signal, 4), ended: make(chan time.Time, 1)}
 	// With a handler, the job starts with the default action also where our
 	// own parents ignored the signal.
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
@@ -86,86 +73,86 @@ func (s *shim) readOrder() error {
 	return dup2(int(null.Fd()), 0)
 }
 
-func (s *shim) path(name string) string { return filepath.Join(s.order.Dir, name) }
+func (s *shim) path(name string) string { return s.order.Dir + "/" + name }
 
 // begin takes the atom and starts its job.
-func (s *shim) begin() answer {
+func (s *shim) begin() Answer {
 	if a, ok := s.takeLock(); !ok {
 		return a
 	}
-	var m meta
-	if err := readJSON(s.path(metaFile), &m); err != nil {
+	var m state.Meta
+	if err := state.ReadJSON(s.path(state.MetaFile), &m); err != nil {
 		return refuse(err)
 	}
 	if m.ID != s.order.ID {
-		return answer{Gone: true} // another incarnation, and another request perhaps
+		return Answer{Gone: true} // another incarnation, and another request perhaps
 	}
 	s.id = m.ID
 	var err error
 	// For reading and writing, so that there is always a writer and never an
 	// end of file.
-	if s.ctl, err = os.OpenFile(s.path(ctlFile), os.O_RDWR|syscall.O_NONBLOCK, 0); err != nil {
+	if s.ctl, err = os.OpenFile(s.path(state.CtlFile), os.O_RDWR|syscall.O_NONBLOCK, 0); err != nil {
 		return refuse(err)
 	}
-	if err := reserve(s.path(reservedFile)); err != nil {
+	if err := reserve(s.path(state.ReservedFile)); err != nil {
 		return refuse(err)
 	}
 	// From here on the atom counts as begun.
-	if s.log, err = newRecorder(s.path(logFile)); err != nil {
-		os.Remove(s.path(reservedFile))
+	if s.log, err = newRecorder(s.path(state.LogFile)); err != nil {
+		os.Remove(s.path(state.ReservedFile))
 		if errors.Is(err, fs.ErrExist) {
-			return answer{Busy: true}
+			return Answer{Busy: true}
 		}
 		return refuse(err)
 	}
 	if err := s.startJob(); err != nil {
 		if want := new(wantError); errors.As(err, &want) {
 			// The machine could not, the job is not to blame.
-			os.Remove(s.path(logFile))
-			os.Remove(s.path(reservedFile))
+			os.Remove(s.path(state.LogFile))
+			os.Remove(s.path(state.ReservedFile))
 			return refuse(want.err)
 		}
-		s.finish(exit{NeverStarted: true, Message: err.Error(), Time: time.Now().UnixNano()})
+		s.finish(state.Exit{NeverStarted: true, Message: err.Error(), Time: time.Now().UnixNano()})
 	}
-	return answer{Begun: true}
+	return Answer{Begun: true}
 }
 
-func refuse(err error) answer {
-	a := answer{Err: err.Error(), Gone: gone(err)}
+func refuse(err error) Answer {
+	a := Answer{Err: err.Error(), Gone: state.Gone(err)}
 	errors.As(err, &a.Errno)
 	return a
 }
 
 // takeLock takes the atom's lock for good. A reader holds it for microseconds
 // at a time; a shim that holds it has made the log or is about to.
-func (s *shim) takeLock() (answer, bool) {
-	f, err := os.OpenFile(s.path(lockFile), os.O_RDWR, 0)
+func (s *shim) takeLock() (Answer, bool) {
+	f, err := os.OpenFile(s.path(state.LockFile), os.O_RDWR, 0)
 	if err != nil {
 		return refuse(err), false
 	}
 	for bound := time.Now().Add(2 * time.Second); ; {
-		ok, err := flock(f, syscall.LOCK_EX)
+		ok, err := state.Flock(f, syscall.LOCK_EX)
 		if err != nil {
 			return refuse(err), false
 		}
 		if ok {
 			break
 		}
-		if _, err := os.Stat(s.path(logFile)); err == nil || time.Now().After(bound) {
-			return answer{Busy: true}, false
+		if _, err := os.Stat(s.path(state.LogFile)); err == nil || time.Now().After(bound) {
+			return Answer{Busy: true}, false
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if same, err := isAt(f, s.path(lockFile)); !same {
-		return answer{Gone: err == nil || gone(err)}, false
+	if same, err := state.IsAt(f, s.path(state.LockFile)); !same {
+		return Answer{Gone: err == nil || state.Gone(err)}, false
 	}
-	for _, name := range []string{logFile, exitFile} {
+	for _, name := range []string{state.LogFile, state.ExitFile} {
 		if _, err := os.Stat(s.path(name)); err == nil {
-			return answer{Busy: true}, false
+			return Answer{Busy: true}, false
 		}
 	}
 	s.lock = f
-	return answer{}, true
+	return Answer{}, true
 }
 
 // reserve writes blanks, which JSON does not mind, where the exit will stand.
@@ -174,7 +161,7 @@ func reserve(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(strings.Repeat(" ", reservedBytes))
+	_, err = f.WriteString(strings.Repeat(" ", state.ReservedBytes))
 	return errors.Join(err, f.Close())
 }
 
@@ -195,15 +182,9 @@ func (s *shim) startJob() error {
 	} else if !info.IsDir() {
 		return errors.New("workdir: " + work + " is not a directory")
 	}
-	// LookPath asks the environment, so it gets the job's.
-	os.Setenv("PATH", pathOf(s.order.Env))
-	program := s.order.Args[0]
-	if !strings.Contains(program, "/") {
-		found, err := exec.LookPath(program)
-		if err != nil {
-			return err
-		}
-		program = found
+	program, err := find(s.order.Args[0], s.order.Env)
+	if err != nil {
+		return err
 	}
 	outR, outW, err := os.Pipe()
 	if err != nil {
@@ -228,14 +209,14 @@ func (s *shim) startJob() error {
 		if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) {
 			return &wantError{err}
 		}
-		return &exec.Error{Name: s.order.Args[0], Err: err}
+		return execError(s.order.Args[0], err)
 	}
 	s.pid = pid
 	// Without this record the atom would look as if it had never got so
 	// far, so it too has to be there before anyone hears of the job.
-	st := started{ID: s.id, PID: pid, Time: time.Now().UnixNano()}
+	st := state.Started{ID: s.id, PID: pid, Time: time.Now().UnixNano()}
 	st.Ticks, st.Boot = identity(pid)
-	if err := writeJSON(s.order.Dir, startedFile, st); err != nil {
+	if err := state.WriteJSON(s.order.Dir, state.StartedFile, st); err != nil {
 		killGroup(pid, syscall.SIGKILL)
 		reapAll(pid, drainTime)
 		s.log.drain(drainTime)
@@ -259,7 +240,7 @@ func (s *shim) attend() {
 			}
 			first := deadline.IsZero()
 			if first {
-				_ = touch(s.path(stoppingFile))
+				_ = state.Touch(s.path(state.StoppingFile))
 			}
 			if c.Kill {
 				deadline = time.Now()
@@ -277,7 +258,7 @@ func (s *shim) attend() {
 		case sig := <-s.signals:
 			if sig == syscall.SIGTERM && deadline.IsZero() {
 				// The machine goes down, or an admin means the atom.
-				go func() { s.commands <- command{ID: s.id, Grace: s.order.Grace} }()
+				go func() { s.commands <- state.Command{ID: s.id, Grace: s.order.Grace} }()
 			}
 		case at := <-s.ended:
 			e := exitOf(reapAll(s.pid, drainTime))
@@ -290,26 +271,26 @@ func (s *shim) attend() {
 }
 
 // exitOf is an exit with the code that the other engines report too.
-func exitOf(status syscall.WaitStatus) exit {
+func exitOf(status syscall.WaitStatus) state.Exit {
 	code := status.ExitStatus()
 	if !status.Signaled() {
-		return exit{Code: &code}
+		return state.Exit{Code: &code}
 	}
 	code = 128 + int(status.Signal())
-	return exit{Code: &code, Message: fmt.Sprintf("ended by signal %d (%v)", status.Signal(), status.Signal())}
+	return state.Exit{Code: &code, Message: fmt.Sprintf("ended by signal %d (%v)", status.Signal(), status.Signal())}
 }
 
 func (s *shim) readCommands() {
 	lines := bufio.NewScanner(s.ctl)
 	for lines.Scan() {
-		if c, ok := parseCommand(lines.Text()); ok {
+		if c, ok := state.ParseCommand(lines.Text()); ok {
 			s.commands <- c
 		}
 	}
 }
 
 // finish records the end, last of all, and lets go of the atom.
-func (s *shim) finish(e exit) {
+func (s *shim) finish(e state.Exit) {
 	size, last, logErr := s.log.close()
 	e.ID, e.LogBytes = s.id, size
 	// Its last words may have been read a moment after its death was seen.
@@ -318,15 +299,15 @@ func (s *shim) finish(e exit) {
 		e.LogError = logErr.Error()
 	}
 	text, err := json.Marshal(e)
-	for short := 1024; err == nil && len(text) > reservedBytes; short /= 2 {
+	for short := 1024; err == nil && len(text) > state.ReservedBytes; short /= 2 {
 		e.Message = e.Message[:min(short, len(e.Message))]
 		e.LogError = e.LogError[:min(short, len(e.LogError))]
 		text, err = json.Marshal(e)
 	}
-	if f, err := os.OpenFile(s.path(reservedFile), os.O_WRONLY, 0); err == nil {
+	if f, err := os.OpenFile(s.path(state.ReservedFile), os.O_WRONLY, 0); err == nil {
 		_, err = f.Write(text)
 		if errors.Join(err, f.Close()) == nil {
-			os.Rename(s.path(reservedFile), s.path(exitFile))
+			os.Rename(s.path(state.ReservedFile), s.path(state.ExitFile))
 		}
 	}
 	s.lock.Close()

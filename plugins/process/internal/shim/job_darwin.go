@@ -1,10 +1,12 @@
-package process
+package shim
 
 import (
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // Elsewhere than on Linux a job that leaves its process group outlives its
@@ -52,4 +54,4 @@ func reapAll(pid int, _ time.Duration) syscall.WaitStatus {
 
 func identity(int) (ticks, boot string) { return "", "" }
 
-func killLeftovers(started) {}
+func KillLeftovers(state.Started) {}

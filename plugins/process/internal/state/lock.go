@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package process
+package state
 
 import (
 	"errors"
@@ -8,16 +8,16 @@ import (
 	"syscall"
 )
 
-// tryLock takes an flock of that kind (syscall.LOCK_SH or LOCK_EX) on the
+// TryLock takes an Flock of that kind (syscall.LOCK_SH or LOCK_EX) on the
 // file at path; nil and no error where another holds it. The lock goes with
 // the file that is returned, also when the process is killed. Programs that
 // are started meanwhile do not get it: it is close-on-exec.
-func tryLock(path string, kind int) (*os.File, error) {
+func TryLock(path string, kind int) (*os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	ok, err := flock(f, kind)
+	ok, err := Flock(f, kind)
 	if !ok || err != nil {
 		f.Close()
 		return nil, err
@@ -25,7 +25,7 @@ func tryLock(path string, kind int) (*os.File, error) {
 	return f, nil
 }
 
-func flock(f *os.File, kind int) (bool, error) {
+func Flock(f *os.File, kind int) (bool, error) {
 	for {
 		switch err := syscall.Flock(int(f.Fd()), kind|syscall.LOCK_NB); {
 		case err == nil:
@@ -39,8 +39,8 @@ func flock(f *os.File, kind int) (bool, error) {
 	}
 }
 
-// isAt reports whether f is still the file at path.
-func isAt(f *os.File, path string) (bool, error) {
+// IsAt reports whether f is still the file at path.
+func IsAt(f *os.File, path string) (bool, error) {
 	held, err := f.Stat()
 	if err != nil {
 		return false, err

@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package process
+package shim
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/atom-router/atom-router/atom"
+	"github.com/atom-router/atom-router/plugins/process/internal/state"
 )
 
 // recorder writes the job's output to the log, in the order in which it is
@@ -37,25 +37,25 @@ func newRecorder(path string) (*recorder, error) {
 func (r *recorder) follow(stdout, stderr *os.File) {
 	r.pipes = []*os.File{stdout, stderr}
 	r.readers.Add(2)
-	go r.read(stdout, atom.Stdout) // owned by r, as the next; ended by drain
-	go r.read(stderr, atom.Stderr)
+	go r.read(stdout, state.Stdout) // owned by r, as the next; ended by drain
+	go r.read(stderr, state.Stderr)
 }
 
 // read records one pipe to its end. All that is in the pipe goes into one
 // record, so that a job's flood costs few writes, and its single line none of
 // the time that waiting for more would.
-func (r *recorder) read(pipe *os.File, stream atom.Stream) {
+func (r *recorder) read(pipe *os.File, stream string) {
 	defer r.readers.Done()
 	conn, err := pipe.SyscallConn()
 	if err != nil {
 		return
 	}
-	buf := make([]byte, maxRecord)
+	buf := make([]byte, state.MaxRecord)
 	for {
 		length, ended := 0, false
 		err := conn.Read(func(fd uintptr) bool {
-			for length < maxData {
-				n, err := syscall.Read(int(fd), buf[headerBytes+length:headerBytes+maxData])
+			for length < state.MaxData {
+				n, err := syscall.Read(int(fd), buf[state.HeaderBytes+length:state.HeaderBytes+state.MaxData])
 				switch {
 				case err == syscall.EINTR:
 				case err == syscall.EAGAIN:
@@ -80,14 +80,14 @@ func (r *recorder) read(pipe *os.File, stream atom.Stream) {
 
 // write appends one record. After an error nothing more is recorded, and the
 // job goes on: its log then ends with that error.
-func (r *recorder) write(buf []byte, stream atom.Stream, length int) {
+func (r *recorder) write(buf []byte, stream string, length int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
 		return
 	}
 	r.last = max(r.last, time.Now().UnixNano())
-	record := putRecord(buf, r.offset, header{stream: stream, time: r.last, length: length})
+	record := state.PutRecord(buf, r.offset, state.Header{Stream: stream, Time: r.last, Length: length})
 	if _, err := r.file.WriteAt(record, r.offset); err != nil {
 		r.err = err
 		_ = r.file.Truncate(r.offset)

@@ -1,18 +1,17 @@
 //go:build linux || darwin
 
-package process
+package state
 
 import (
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
-// touch makes an empty file where there is none.
-func touch(path string) error {
+// Touch makes an empty file where there is none.
+func Touch(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -20,26 +19,26 @@ func touch(path string) error {
 	return f.Close()
 }
 
-func gone(err error) bool {
+func Gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-var errNotJSON = errors.New("not JSON")
+var ErrNotJSON = errors.New("not JSON")
 
-func readJSON(path string, into any) error {
+func ReadJSON(path string, into any) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return errors.Join(errNotJSON, err)
+		return errors.Join(ErrNotJSON, err)
 	}
 	return nil
 }
 
-// writeJSON makes the file appear whole; where there is one already, that one
+// WriteJSON makes the file appear whole; where there is one already, that one
 // stays.
-func writeJSON(dir, name string, value any) error {
+func WriteJSON(dir, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
@@ -53,7 +52,7 @@ func writeJSON(dir, name string, value any) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(f.Name(), dir+"/"+name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil

@@ -1,14 +1,14 @@
 //go:build linux || darwin
 
-package process
+package state
 
 import (
 	"fmt"
 	"time"
 )
 
-// command is what an engine asks of a shim, one line in its FIFO.
-type command struct {
+// Command is what an engine asks of a shim, one line in its FIFO.
+type Command struct {
 	// ID keeps a command from reaching another incarnation that took the
 	// directory's name meanwhile.
 	ID    string
@@ -16,7 +16,7 @@ type command struct {
 	Grace time.Duration // or SIGTERM now and SIGKILL after it; whole seconds
 }
 
-func (c command) line() []byte {
+func (c Command) Line() []byte {
 	verb := "stop"
 	if c.Kill {
 		verb = "kill"
@@ -24,9 +24,9 @@ func (c command) line() []byte {
 	return fmt.Appendf(nil, "%s %s %d\n", verb, c.ID, int64(c.Grace/time.Second))
 }
 
-func parseCommand(line string) (command, bool) {
+func ParseCommand(line string) (Command, bool) {
 	var verb string
-	var c command
+	var c Command
 	var seconds int64
 	if _, err := fmt.Sscanf(line, "%s %s %d", &verb, &c.ID, &seconds); err != nil {
 		return c, false
