@@ -4,6 +4,8 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
+# Without it gRPC links templates of HTML for a page of traces that nobody serves.
+TAGS := grpcnotrace
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BINARIES := ./cmd/atom-router ./plugins/docker/atom-plugin-docker ./plugins/process/atom-plugin-process ./plugins/kube/atom-plugin-kube
 TESTENV := go run ./internal/testenv/cmd/testenv
@@ -30,12 +32,12 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the router and its plugins into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(BINARIES)
+	CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/ $(BINARIES)
 
 release: ## build archives with checksums and SBOMs for all TARGETS into dist/
 	@mkdir -p $(TOOLS)
 	@cd internal/tools && go build -o $(TOOLS)/ ./release
-	$(TOOLS)/release -version '$(VERSION)' -ldflags '$(LDFLAGS)' -out '$(DIST)' -targets '$(TARGETS)' $(BINARIES)
+	$(TOOLS)/release -version '$(VERSION)' -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -out '$(DIST)' -targets '$(TARGETS)' $(BINARIES)
 
 # The context is the archive unpacked, so that what is in the image is what was
 # released.

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +66,38 @@ func TestHeavyDependencies(t *testing.T) {
 				for _, f := range forbidden {
 					if strings.HasPrefix(dep, f) {
 						t.Errorf("%s depends on %s", p.ImportPath, dep)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLinked: programs are not linked with what they have no use for, as `make
+// build` builds them. What is linked is initialised at each start, too.
+func TestLinked(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags := regexp.MustCompile(`(?m)^TAGS := (.+)$`).FindSubmatch(makefile)
+	if tags == nil {
+		t.Fatal("the Makefile has no TAGS")
+	}
+	templates := "golang.org/x/net/trace"
+	routers := []string{templates, "github.com/prometheus", "github.com/gdamore", "github.com/spf13/cobra", "github.com/hashicorp/hcl", "github.com/zclconf"}
+	clientsets := []string{"k8s.io/client-go/kubernetes", "k8s.io/client-go/discovery", "k8s.io/client-go/informers", "k8s.io/client-go/applyconfigurations"}
+	for program, forbidden := range map[string][]string{
+		"./cmd/atom-router":                     {templates, "k8s.io/", "github.com/docker/docker"},
+		"./plugins/process/atom-plugin-process": append(slices.Clone(routers), "k8s.io/", "github.com/docker/docker"),
+		"./plugins/docker/atom-plugin-docker":   append(slices.Clone(routers), "k8s.io/"),
+		"./plugins/kube/atom-plugin-kube":       slices.Concat(routers, clientsets, []string{"github.com/docker/docker"}),
+	} {
+		for _, p := range list(t, "-tags", string(tags[1]), program) {
+			for _, dep := range p.Deps {
+				for _, f := range forbidden {
+					if strings.HasPrefix(dep, f) {
+						t.Errorf("%s is linked with %s", program, dep)
 					}
 				}
 			}

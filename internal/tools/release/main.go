@@ -3,7 +3,7 @@
 // the checksums of all that. Run at the root of a checkout; the same commit
 // gives the same bytes with the same Go.
 //
-//	release -version V -ldflags F -out DIR -targets "linux/amd64 …" PACKAGE…
+//	release -version V -tags T -ldflags F -out DIR -targets "linux/amd64 …" PACKAGE…
 package main
 
 import (
@@ -32,6 +32,7 @@ var beside = []string{"LICENSE", "README.md", "CHANGELOG.md", "docs", "examples"
 // release is what all targets have in common.
 type release struct {
 	version  string
+	tags     string
 	ldflags  string
 	out      string
 	packages []string
@@ -42,6 +43,7 @@ type release struct {
 func main() {
 	r := release{}
 	flag.StringVar(&r.version, "version", "unknown", "")
+	flag.StringVar(&r.tags, "tags", "", "of go build")
 	flag.StringVar(&r.ldflags, "ldflags", "", "of go build")
 	flag.StringVar(&r.out, "out", "dist", "directory; what an earlier release left in it is removed")
 	targets := flag.String("targets", "", "OS/ARCH, separated by spaces")
@@ -111,7 +113,7 @@ func (r *release) build(goos, arch string) error {
 	}
 	defer os.RemoveAll(programs)
 	// What the go command would note of git depends on the kind of checkout.
-	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", r.ldflags, "-o", programs + "/"}, r.packages...)
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags", r.tags, "-ldflags", r.ldflags, "-o", programs + "/"}, r.packages...)
 	// The micro-architecture is said too, so that whoever builds has no say
 	// in it.
 	env := []string{"CGO_ENABLED=0", "GOOS=" + goos, "GOARCH=" + arch, "GOAMD64=v1", "GOARM64=v8.0"}
