@@ -42,10 +42,10 @@ func main() {
 `
 )
 
-// started are the programs that are measured, built as a release builds them.
-type started struct{ dir string }
+// programs are those that are measured, built as a release builds them.
+type programs struct{ dir string }
 
-func (s started) path(program string) string { return filepath.Join(s.dir, program) }
+func (s programs) path(program string) string { return filepath.Join(s.dir, program) }
 
 // measureStart tells how long the programs take from their launch until they
 // are of use, against programs that do as good as nothing, and how large they
@@ -56,7 +56,7 @@ func measureStart(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	s := started{dir}
+	s := programs{dir}
 	if err := s.build(ctx); err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func measureStart(ctx context.Context, rounds int) ([]figure, error) {
 	return figures, nil
 }
 
-func (s started) build(ctx context.Context) error {
+func (s programs) build(ctx context.Context) error {
 	for name, source := range map[string]string{"empty": emptyProgram, "wire": wirePlugin} {
 		path := s.path(name + ".go")
 		if err := os.WriteFile(path, []byte(source), 0o600); err != nil {
@@ -93,7 +93,7 @@ func (s started) build(ctx context.Context) error {
 }
 
 // explain is the time from launch to a decision.
-func (s started) explain(ctx context.Context, rounds int) ([]figure, error) {
+func (s programs) explain(ctx context.Context, rounds int) ([]figure, error) {
 	var rules strings.Builder
 	rules.WriteString("backend \"process\" {\n  plugin = \"process\"\n}\n")
 	for n := range 1000 {
@@ -127,7 +127,7 @@ func (s started) explain(ctx context.Context, rounds int) ([]figure, error) {
 }
 
 // job is a Create of the process engine, whose shim is atom-router.
-func (s started) job(ctx context.Context, rounds int) ([]figure, error) {
+func (s programs) job(ctx context.Context, rounds int) ([]figure, error) {
 	e, err := process.New(ctx, process.Config{StateDir: s.path("state"), Shim: []string{s.path("atom-router")}}, nil)
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (s started) job(ctx context.Context, rounds int) ([]figure, error) {
 }
 
 // plugins are the times from launch until a plugin serves.
-func (s started) plugins(ctx context.Context, rounds int) ([]figure, error) {
+func (s programs) plugins(ctx context.Context, rounds int) ([]figure, error) {
 	var figures []figure
 	for _, p := range []struct {
 		name string
@@ -174,7 +174,7 @@ func (s started) plugins(ctx context.Context, rounds int) ([]figure, error) {
 	return figures, nil
 }
 
-func (s started) sizes(context.Context, int) ([]figure, error) {
+func (s programs) sizes(context.Context, int) ([]figure, error) {
 	var figures []figure
 	for _, p := range []struct{ file, name string }{
 		{"empty", "the program that prints a line"}, {"wire", "the plugin that has the wire and nothing else"},
