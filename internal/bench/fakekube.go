@@ -85,8 +85,8 @@ func podOf(i int, now time.Time) corev1.Pod {
 				atom.LabelHash: "v1:" + strings.Repeat("0123456789abcdef", 4), atom.Label + ".image": "registry.example/team/job:1.4", atom.Label + ".labels": `{"team":"ml"}`,
 			},
 			ManagedFields: []metav1.ManagedFieldsEntry{
-				{Manager: "atom-plugin-kube", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:annotations":{".":{},"f:cloud.caesium.created":{},"f:cloud.caesium.hash":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"atom\"}":{".":{},"f:image":{},"f:args":{}}},"f:restartPolicy":{}}}`)}},
-				{Manager: "kubelet", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", Subresource: "status", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:conditions":{"k:{\"type\":\"ContainersReady\"}":{".":{},"f:status":{}}},"f:containerStatuses":{},"f:phase":{},"f:podIP":{},"f:startTime":{}}}`)}},
+				{Manager: "atom-plugin-kube", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:annotations":{".":{},"f:cloud.caesium.created":{},"f:cloud.caesium.hash":{}}},"f:spec":{"f:containers":{"k:{\"name\":\"atom\"}":{".":{},"f:image":{},"f:args":{}}},"f:restartPolicy":{}}}`)},
+				{Manager: "kubelet", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:conditions":{"k:{\"type\":\"ContainersReady\"}":{".":{},"f:status":{}}},"f:containerStatuses":{},"f:phase":{},"f:podIP":{},"f:startTime":{}}}`)},
 			},
 		},
 		Spec: corev1.PodSpec{

@@ -22,7 +22,6 @@ func sweepers(jitter, shuffle, knows bool) (requests, removed int) {
 	type sweeper struct {
 		next float64 // sweep
 		list []int
-		due  float64 // request
 	}
 	var all [routers]sweeper
 	every := func() float64 {
