@@ -310,7 +310,7 @@ var faults = []fault{
 			return slices.DeleteFunc(atoms, func(a atom.Atom) bool { return a.State() == atom.Stopped }), err
 		}}
 	}, red: []string{"a list shows the owner's atoms, stopped ones too, oldest first", "a list says of an atom what a get says", "a stop keeps result, exit code and log"},
-		also: []string{"labels", "a list takes"}},
+		also: []string{"labels", "a list take"}},
 	{name: "the list takes its last moment in", engine: func() *faulty {
 		return &faulty{list: func(f *faulty, r *atom.EngineListRequest) ([]atom.Atom, error) {
 			c := *r
@@ -319,7 +319,7 @@ var faults = []fault{
 			}
 			return f.good.List(&c)
 		}}
-	}, red: []string{"a list takes its first moment in and leaves its last one out, to the nanosecond"}},
+	}, red: []string{"a list takes its first moment in and leaves its last one out, to the nanosecond"}, also: []string{"a list taken"}},
 	{name: "since is rounded to seconds", engine: func() *faulty {
 		return &faulty{logs: func(f *faulty, r *atom.EngineLogsRequest) (io.ReadCloser, error) {
 			c := *r
