@@ -27,10 +27,15 @@ import (
 	"github.com/atom-router/atom-router/plugin"
 )
 
+// protocolVersion is what both sides of these tests speak.
+func protocolVersion() string {
+	return fmt.Sprintf("%d.%d", plugin.ProtocolMajor, plugin.ProtocolMinor)
+}
+
 func TestDescribeAndConfigure(t *testing.T) {
 	p := launch(t, "as-plugin")
 	d := p.Description()
-	if d.Name != "test" || d.Version != "1.2.3" || d.Protocol != "1.1" || !d.Capabilities.Has(atom.CapLookup) {
+	if d.Name != "test" || d.Version != "1.2.3" || d.Protocol != protocolVersion() || !d.Capabilities.Has(atom.CapLookup) {
 		t.Errorf("described as %+v", d)
 	}
 	if got := ask(t, p, "word"); got != "hello" {
@@ -567,7 +572,7 @@ func TestByHand(t *testing.T) {
 		out, err := exec.Command(self(t), args...).CombinedOutput()
 		return string(out), err
 	}
-	if out, err := run("as-plugin", "--version"); err != nil || out != "atom-plugin-test 1.2.3 (protocol 1.1)\n" {
+	if out, err := run("as-plugin", "--version"); err != nil || out != "atom-plugin-test 1.2.3 (protocol "+protocolVersion()+")\n" {
 		t.Errorf("--version: %q, %v", out, err)
 	}
 	if out, err := run("as-plugin", "--help"); err != nil || !strings.Contains(out, "plugin_dir") {
