@@ -26,6 +26,8 @@ func child(name string, args []string) {
 			Name: "memory", Version: "bench", Capabilities: memengine.AllCapabilities(),
 			New: func(context.Context, struct{}, hclog.Logger) (atom.Engine, error) { return memengine.New(), nil },
 		})
+	case "child-pouring":
+		servePouring()
 	case "child-endless", "child-crash":
 		serveEndless(name == "child-crash")
 	case "child-docker", "child-kube":

@@ -28,15 +28,24 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/atom-router/atom-router/internal/wire"
+	pb "github.com/atom-router/atom-router/plugin/proto/atomrouter/engine/v1"
 )
 
 // The baseline of a routed Get: the same kind of socket, the same kind of
 // encryption (go-plugin's AutoMTLS: P-521, both sides known), the same options
 // of gRPC, another process, and a call that does nothing.
 
-// startHealthServer starts the baseline server as a child and returns a client
-// of it.
+// startHealthServer starts the baseline server and returns a client of it.
 func startHealthServer(ctx context.Context) (client grpc_health_v1.HealthClient, pid int, stop func(), err error) {
+	conn, pid, stop, err := startBare(ctx)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	return grpc_health_v1.NewHealthClient(conn), pid, stop, nil
+}
+
+// startBare starts the baseline server as a child and connects to it.
+func startBare(ctx context.Context) (conn *grpc.ClientConn, pid int, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return nil, 0, nil, err
@@ -62,13 +71,13 @@ func startHealthServer(ctx context.Context) (client grpc_health_v1.HealthClient,
 	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
 		return nil, 0, nil, fmt.Errorf("starting the health server: %w", err)
 	}
-	conn, err := grpc.NewClient("unix:"+socket, append(wire.DialOptions(), // as plugin.Launch has it
+	conn, err = grpc.NewClient("unix:"+socket, append(wire.DialOptions(), // as plugin.Launch has it
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.WithTransportCredentials(credentials.NewTLS(mutualTLS(cert))))...)
 	if err != nil {
 		return nil, 0, nil, err
 	}
-	return grpc_health_v1.NewHealthClient(conn), server.Process.Pid, func() {
+	return conn, server.Process.Pid, func() {
 		conn.Close()
 		ends.Close()
 		server.Wait()
@@ -88,6 +97,7 @@ func serveHealth(socket, dir string) error {
 	}
 	server := grpc.NewServer(append(wire.ServerOptions(), grpc.Creds(credentials.NewTLS(mutualTLS(cert))))...)
 	grpc_health_v1.RegisterHealthServer(server, &holding{Server: health.NewServer(), ended: make(chan struct{})})
+	pb.RegisterEngineServer(server, bareStream{})
 	go func() { // ends with the process
 		io.Copy(io.Discard, os.Stdin)
 		server.Stop()

@@ -87,10 +87,15 @@ func measureLogs(ctx context.Context, rounds int) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	bare, err := compareWire(ctx, rounds)
+	if err != nil {
+		return nil, err
+	}
 	return []figure{
 		throughput("engine", "128 MiB of logs in 200-byte lines, throughput / Docker engine in the caller's process", 0.9, near),
 		throughput("ratio", "The same / Docker client's stream, demultiplexed", 0.8, r),
 		throughput("process", "The same on the process engine / that engine in the caller's process", 0.9, host),
+		throughput("wire", "The same of an engine that only pours them out / a bare gRPC stream with mTLS and messages as large", 0.9, bare),
 		{slug: "router", name: "Growth of the router's resident memory while it passes Docker's on", values: routerGrowth[1:], unit: "MiB", aim: 16, atMost: true},
 		{slug: "plugin", name: "The same of the plugin", values: pluginGrowth[1:], unit: "MiB", aim: 16, atMost: true},
 	}, nil
