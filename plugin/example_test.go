@@ -70,7 +70,7 @@ func ExampleRegisterEngine() {
 	defer engine.Close()
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
-	plugin.RegisterEngine(server, engine)
+	plugin.RegisterEngine(server, engine, nil)
 	go server.Serve(listener)
 	defer server.Stop()
 	conn, err := grpc.NewClient("passthrough:///wire", grpc.WithTransportCredentials(insecure.NewCredentials()),

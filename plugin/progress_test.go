@@ -238,7 +238,7 @@ func TestCreateThatBreaks(t *testing.T) {
 			RegisterEngine(s, &telling{
 				scripted: scripted{do: func(ctx context.Context) error { close(arrived); <-ctx.Done(); return ctx.Err() }},
 				tell:     func(r *atom.EngineCreateRequest) { r.Report(atom.Progress{Text: "so far so good"}) },
-			})
+			}, nil)
 			go s.Serve(listener) // ends with Stop
 			conn, err := grpc.NewClient("passthrough:memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
 				grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))

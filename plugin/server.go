@@ -17,9 +17,12 @@ import (
 // RegisterEngine serves e at s. It is what Serve does for a plugin, without
 // the process around it: for tests over a connection in memory, and for
 // servers that are no plugins. Describe and Configure are NotImplemented. e is
-// not closed.
-func RegisterEngine(s grpc.ServiceRegistrar, e atom.Engine) {
-	pb.RegisterEngineServer(s, &server{engine: func() (atom.Engine, error) { return e, nil }, log: hclog.NewNullLogger()})
+// not closed. log, which may be nil, is told of its panics.
+func RegisterEngine(s grpc.ServiceRegistrar, e atom.Engine, log Logger) {
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	pb.RegisterEngineServer(s, &server{engine: func() (atom.Engine, error) { return e, nil }, log: log})
 }
 
 // server puts an engine on the wire. It converts and does nothing else, but

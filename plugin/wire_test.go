@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -65,10 +67,15 @@ type six struct{ atom.Engine }
 // connect serves e in memory and fails the test for what is left afterwards.
 func connect(t *testing.T, e atom.Engine) *Client {
 	t.Helper()
+	return connectLogging(t, e, nil)
+}
+
+func connectLogging(t *testing.T, e atom.Engine, log Logger) *Client {
+	t.Helper()
 	before := goleak.IgnoreCurrent()
 	listener := bufconn.Listen(64 << 10)
 	s := grpc.NewServer(wire.ServerOptions()...)
-	RegisterEngine(s, e)
+	RegisterEngine(s, e, log)
 	go s.Serve(listener) // ends with Stop
 	conn, err := grpc.NewClient("passthrough:memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
@@ -168,10 +175,15 @@ func TestErrorsOfEveryCall(t *testing.T) {
 }
 
 func TestPanicsOfEveryCall(t *testing.T) {
-	c := connect(t, &scripted{do: func(context.Context) error { panic("as asked") }})
+	var log bytes.Buffer
+	c := connectLogging(t, &scripted{do: func(context.Context) error { panic("as asked") }}, hclog.New(&hclog.LoggerOptions{Output: &log}))
 	for name, call := range everyCall(c) {
+		log.Reset()
 		if err := call(t.Context()); !errdefs.IsInternal(err) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "as asked") {
 			t.Errorf("%s: %v", name, err)
+		}
+		if told := log.String(); !strings.Contains(told, "method="+name) || !strings.Contains(told, "wire_test.go") {
+			t.Errorf("%s: the log has no stack: %q", name, told)
 		}
 	}
 }

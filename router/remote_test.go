@@ -53,7 +53,7 @@ func (f *far) serve() {
 		f.t.Fatal(err)
 	}
 	s := grpc.NewServer()
-	plugin.RegisterEngine(s, f.engine)
+	plugin.RegisterEngine(s, f.engine, nil)
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 	done := make(chan struct{})
 	go func() { // ends with the server

@@ -82,7 +82,7 @@ func serverOf(l config.Listen, listener net.Listener, creds credentials.Transpor
 		grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}, further)...)
-	plugin.RegisterEngine(s, g)
+	plugin.RegisterEngine(s, g, log)
 	router.RegisterControl(s, g)
 	grpc_health_v1.RegisterHealthServer(s, health)
 	reflection.Register(s)

@@ -92,7 +92,7 @@ func (b *byHand) serve() error {
 		options = append(options, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 	}
 	s := grpc.NewServer(options...)
-	plugin.RegisterEngine(b, memengine.New(b.capabilities()...)) // gives b its engine
+	plugin.RegisterEngine(b, memengine.New(b.capabilities()...), nil) // gives b its engine
 	pb.RegisterEngineServer(s, b)
 	well := health.NewServer()
 	if !b.wrong["unwell"] {
