@@ -21,8 +21,7 @@ import (
 // All methods may be called from any number of goroutines. After Close they
 // return Unavailable.
 type Engine struct {
-	options  Options
-	patience patience
+	options Options
 	// reloading holds one token: one Reload at a time.
 	reloading chan struct{}
 	// replaced tells the janitor of a Reload.

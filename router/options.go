@@ -20,11 +20,10 @@ type Options struct {
 	// StartTimeout bounds the start of a plugin, its configuration included;
 	// 0 is 15 seconds. It does not hold for an attached one.
 	StartTimeout time.Duration
-	// AskTimeout bounds what a backend may take to answer a Get, which gets up
-	// to an eighth more, a Lookup or its part of a List; 0 is 10 seconds, and
-	// 10 minutes with AllowAttach, as a plugin may stand at a breakpoint.
-	// Create, Stop, Wait, Logs and Delete take as long as they take and end
-	// with their context.
+	// AskTimeout bounds what a backend may take to answer a Get, a Lookup or
+	// its part of a List; 0 is 10 seconds, and 10 minutes with AllowAttach,
+	// as a plugin may stand at a breakpoint. Create, Stop, Wait, Logs and
+	// Delete take as long as they take and end with their context.
 	AskTimeout time.Duration
 	// DialOptions are further options of the connections to plugins
 	// and daemons.

@@ -19,7 +19,7 @@ func (e *Engine) Get(req *atom.EngineGetRequest) (a atom.Atom, err error) {
 	}
 	defer r.release()
 	a, err = ask(ctx, b, func(ctx context.Context, i *instance) (atom.Atom, error) {
-		ctx, end := e.patience.bound(ctx, e.options.AskTimeout)
+		ctx, end := within(ctx, e.options.AskTimeout)
 		defer end()
 		a, err := i.engine.Get(&atom.EngineGetRequest{ID: r.native, Owner: r.owner, Context: ctx})
 		return a, e.late(ctx, err)
