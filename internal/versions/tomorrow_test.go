@@ -61,7 +61,7 @@ type tomorrow struct {
 }
 
 func (t *tomorrow) GRPCServer(_ *goplugin.GRPCBroker, s *grpc.Server) error {
-	plugin.RegisterEngine(registrar(func(impl any) { t.EngineServer = impl.(pb.EngineServer) }), t.process.Engine())
+	plugin.RegisterEngine(registrar(func(impl any) { t.EngineServer = impl.(pb.EngineServer) }), t.process.Engine(), nil)
 	pb.RegisterEngineServer(s, t)
 	return nil
 }
