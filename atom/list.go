@@ -1,6 +1,9 @@
 package atom
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // StreamList is e's StreamList, and where it has none its List.
 func StreamList(e Engine, r *EngineListRequest, found func(Atom) error) error {
@@ -14,6 +17,21 @@ func StreamList(e Engine, r *EngineListRequest, found func(Atom) error) error {
 		}
 	}
 	return err
+}
+
+// SortedList is the List of an engine that finds its atoms in no order: all that
+// its StreamList gives, the oldest first, or its error and nothing.
+func SortedList(s ListStreamer, r *EngineListRequest) ([]Atom, error) {
+	var all []Atom
+	err := s.StreamList(r, func(a Atom) error {
+		all = append(all, a)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, CompareAge)
+	return all, nil
 }
 
 // CompareAge orders atoms as a List does, the oldest first.

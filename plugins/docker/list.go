@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,16 +27,7 @@ const (
 
 // List returns the owner's atoms created in [Since, Before), oldest first.
 func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
-	var all []atom.Atom
-	err := e.StreamList(r, func(a atom.Atom) error {
-		all = append(all, a)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all, atom.CompareAge)
-	return all, nil
+	return atom.SortedList(e, r)
 }
 
 // StreamList is List in the order in which the daemon answers. It filters times

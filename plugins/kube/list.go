@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,16 +17,7 @@ const firstPage = 50
 // the watch has them, and as the API server has them where that cannot be
 // relied upon.
 func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
-	var all []atom.Atom
-	err := e.StreamList(r, func(a atom.Atom) error {
-		all = append(all, a)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all, atom.CompareAge)
-	return all, nil
+	return atom.SortedList(e, r)
 }
 
 // StreamList is List, page by page where it is the API server that is asked.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -156,16 +155,7 @@ func (e *Engine) Lookup(r *atom.EngineLookupRequest) (atom.Atom, error) {
 
 // List implements atom.Engine.
 func (e *Engine) List(r *atom.EngineListRequest) ([]atom.Atom, error) {
-	var all []atom.Atom
-	err := e.StreamList(r, func(a atom.Atom) error {
-		all = append(all, a)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all, atom.CompareAge)
-	return all, nil
+	return atom.SortedList(e, r)
 }
 
 // StreamList implements atom.ListStreamer.
