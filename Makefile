@@ -56,7 +56,7 @@ demo: build ## run real jobs through the router with examples/config.hcl
 test: lint ## run all checks and tests, with real engines where they can be had
 	$(TESTENV) test $(TESTFLAGS) $$(go list ./... | grep -v internal/chaos)
 	$(TESTENV) test $(TESTFLAGS) ./internal/chaos # by itself: it takes all that the machine has
-	@./internal/tools/fuzz.sh 3s
+	@./internal/tools/fuzz.sh 5000x # inputs, and no time: see there
 
 chaos: ## kill, stop and starve everything while 1,000 jobs run, and account for it (10 minutes)
 	$(TESTENV) run go test -race -count=1 -v -timeout 85m ./internal/chaos $(CHAOS)

@@ -1,5 +1,8 @@
 #!/bin/sh
-# fuzz.sh TIME [guided]: runs every fuzz test for that long. Without "guided"
+# fuzz.sh TIME [guided]: runs every fuzz test for that long, or with so many
+# inputs (5000x). A time that ends while the machine is busy can fail a test with
+# nothing but "context deadline exceeded" (golang/go#75804), which a number of
+# inputs cannot. Without "guided"
 # the binaries are those of the other tests, built without instrumentation: a
 # short look from the kept corpora on. With it they look for new paths, and what
 # they find is in $(go env GOCACHE)/fuzz, to be kept in testdata/fuzz.
