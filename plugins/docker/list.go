@@ -156,7 +156,7 @@ func (d *daemon) list(ctx context.Context, at string, query url.Values, take fun
 		_ = body.Decode(&said) // what is no JSON says no more than the status
 		return d.fault(ctx, atom.Errorf(errhttp.ToNative(resp.StatusCode), "%s", said.Message))
 	}
-	if _, err := body.Token(); err != nil { // [
+	if begin, err := body.Token(); err != nil || begin == nil { // [, or null for none
 		return d.fault(ctx, err)
 	}
 	for body.More() {
