@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/atom-router/atom-router/router"
-	"github.com/atom-router/atom-router/router/config"
 )
 
 // limits are how many requests a client may make, on both sides alike.
@@ -133,25 +131,7 @@ func (c *cluster) start(ctx context.Context, n node, later func(func())) error {
 	if err := buildPlugin(ctx, "kube", c.dir); err != nil {
 		return err
 	}
-	file := filepath.Join(c.dir, "config.hcl")
-	text := fmt.Sprintf(`
-		plugin_dir = %q
-		backend "kube" {
-		  plugin = "kube"
-		  config {
-		    %s
-		  }
-		}
-		default { backend = "kube" }
-	`, c.dir, strings.Join(c.settings(), "\n"))
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return err
-	}
-	cfg, err := config.Load(file)
-	if err != nil {
-		return err
-	}
-	if c.router, err = router.New(ctx, cfg, router.Options{NoJanitor: true}); err != nil {
+	if c.router, err = routerOn(ctx, c.dir, "kube", strings.Join(c.settings(), "\n")); err != nil {
 		return err
 	}
 	later(func() { c.router.Close() })

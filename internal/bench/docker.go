@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/docker/docker/client"
 
 	"github.com/atom-router/atom-router/router"
-	"github.com/atom-router/atom-router/router/config"
 )
 
 // dockerSide is a real Docker daemon, reached straight and through the router.
@@ -41,29 +39,7 @@ func startDocker(ctx context.Context) (*dockerSide, error) {
 		return nil, err
 	}
 	// The log file must hold the whole output that is measured.
-	file := filepath.Join(dir, "config.hcl")
-	text := fmt.Sprintf(`
-		plugin_dir = %q
-		backend "docker" {
-		  plugin = "docker"
-		  config {
-		    host          = %q
-		    log_max_size  = "1g"
-		    log_max_files = 1
-		  }
-		}
-		default { backend = "docker" }
-	`, dir, os.Getenv("DOCKER_HOST"))
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		d.stop()
-		return nil, err
-	}
-	cfg, err := config.Load(file)
-	if err != nil {
-		d.stop()
-		return nil, err
-	}
-	if d.router, err = router.New(ctx, cfg, router.Options{}); err != nil {
+	if d.router, err = routerOn(ctx, dir, "docker", fmt.Sprintf("host = %q\nlog_max_size = \"1g\"\nlog_max_files = 1", os.Getenv("DOCKER_HOST"))); err != nil {
 		d.stop()
 		return nil, err
 	}

@@ -44,15 +44,11 @@ func measureFloor(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	defer stop()
-	r, err := routerInMemory(ctx)
+	r, a, err := routerInMemory(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	a, err := r.Create(&atom.EngineCreateRequest{Image: "memory", Context: ctx})
-	if err != nil {
-		return nil, err
-	}
 	f, err := startFloor(ctx)
 	if err != nil {
 		return nil, err

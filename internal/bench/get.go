@@ -59,15 +59,11 @@ func measureGet(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	defer stop()
-	r, err := routerInMemory(ctx)
+	r, a, err := routerInMemory(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	a, err := r.Create(&atom.EngineCreateRequest{Image: "memory", Context: ctx})
-	if err != nil {
-		return nil, err
-	}
 	check := func() error {
 		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
 		return err
@@ -108,11 +104,20 @@ func measureGet(ctx context.Context, rounds int) ([]figure, error) {
 
 // routerInMemory is a router over one plugin process, whose engine is in its
 // memory.
-func routerInMemory(ctx context.Context) (*router.Engine, error) {
-	return router.New(ctx, router.Config{
+func routerInMemory(ctx context.Context) (*router.Engine, atom.Atom, error) {
+	r, err := router.New(ctx, router.Config{
 		Backends: []router.Backend{{Name: "memory", Plugin: "bench"}},
 		Default:  router.Rule{Tiers: []router.Tier{{Targets: []router.Target{{Backend: "memory", Weight: 1}}}}},
 	}, router.Options{Builtin: map[string][]string{"bench": {"/proc/self/exe", "child-plugin"}}, NoJanitor: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := r.Create(&atom.EngineCreateRequest{Image: "memory", Context: ctx})
+	if err != nil {
+		r.Close()
+		return nil, nil, err
+	}
+	return r, a, nil
 }
 
 // each is the time that a call takes where so many callers have calls under way

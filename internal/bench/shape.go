@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"github.com/atom-router/atom-router/router"
-	"github.com/atom-router/atom-router/router/config"
 )
 
 // shape is a process that answers as Docker or Kubernetes does, and the real
@@ -84,16 +83,7 @@ func (s *shape) router(ctx context.Context) (r *router.Engine, plugin int, err e
 	if s.plugin == "kube" {
 		settings = fmt.Sprintf("kubeconfig = %q\nnamespace = %q", s.at, kubeNamespace)
 	}
-	file := filepath.Join(s.dir, "config.hcl")
-	text := fmt.Sprintf("plugin_dir = %q\nbackend \"b\" {\nplugin = %q\nconfig {\n%s\n}\n}\ndefault { backend = \"b\" }\n", s.dir, s.plugin, settings)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return nil, 0, err
-	}
-	cfg, err := config.Load(file)
-	if err != nil {
-		return nil, 0, err
-	}
-	if r, err = router.New(ctx, cfg, router.Options{NoJanitor: true}); err != nil {
+	if r, err = routerOn(ctx, s.dir, s.plugin, settings); err != nil {
 		return nil, 0, err
 	}
 	if status, err := r.ProbeBackends(ctx); err != nil || status[0].State != router.Ready {

@@ -17,7 +17,6 @@ import (
 	"github.com/atom-router/atom-router/internal/load"
 	"github.com/atom-router/atom-router/plugins/process"
 	"github.com/atom-router/atom-router/router"
-	"github.com/atom-router/atom-router/router/config"
 )
 
 // How many Creates are a storm, so many callers at a time. On the process engine
@@ -159,25 +158,7 @@ func (p *processSide) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(p.dir, "config.hcl")
-	text := fmt.Sprintf(`
-		plugin_dir = %q
-		backend "host" {
-		  plugin = "process"
-		  config {
-		    state_dir = %q
-		  }
-		}
-		default { backend = "host" }
-	`, p.dir, filepath.Join(p.dir, "routed"))
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return err
-	}
-	cfg, err := config.Load(file)
-	if err != nil {
-		return err
-	}
-	p.router, err = router.New(ctx, cfg, router.Options{NoJanitor: true})
+	p.router, err = routerOn(ctx, p.dir, "process", fmt.Sprintf("state_dir = %q", filepath.Join(p.dir, "routed")))
 	return err
 }
 

@@ -312,7 +312,7 @@ func (s *shape) routedWaits(ctx context.Context) (waiting, error) {
 	var sockets int
 	w, err := waits(dockerWaits, pid,
 		func(n int) error {
-			a, err := r.Wait(&atom.EngineWaitRequest{ID: "b:" + dockerID(n), Context: ctx})
+			a, err := r.Wait(&atom.EngineWaitRequest{ID: "docker:" + dockerID(n), Context: ctx})
 			if err == nil && a.Result() != atom.Success {
 				err = fmt.Errorf("%s ended as %s", a.ID(), a.Result())
 			}

@@ -189,12 +189,17 @@ func await(path string) error {
 	}
 }
 
-func lines(args []string, stdout io.Writer) error {
-	n, err := strconv.Atoi(args[0])
-	if err != nil {
-		return err
+// paced are how many lines a step writes, and how far apart.
+func paced(args []string) (n int, interval time.Duration, err error) {
+	if n, err = strconv.Atoi(args[0]); err != nil {
+		return 0, 0, err
 	}
-	interval, err := time.ParseDuration(args[1])
+	interval, err = time.ParseDuration(args[1])
+	return n, interval, err
+}
+
+func lines(args []string, stdout io.Writer) error {
+	n, interval, err := paced(args)
 	if err != nil {
 		return err
 	}
@@ -214,11 +219,7 @@ func lines(args []string, stdout io.Writer) error {
 }
 
 func clock(args []string, stdout io.Writer) error {
-	n, err := strconv.Atoi(args[0])
-	if err != nil {
-		return err
-	}
-	interval, err := time.ParseDuration(args[1])
+	n, interval, err := paced(args)
 	if err != nil {
 		return err
 	}
