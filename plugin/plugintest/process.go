@@ -33,8 +33,8 @@ const soon = 10 * time.Second
 type process struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
-	stdout text
-	stderr text
+	stdout output
+	stderr output
 	dir    string // that its socket is to be in
 	own    *identity
 	done   chan struct{} // closed when it has ended and is reaped
@@ -75,9 +75,7 @@ func (c Candidate) start(ctx context.Context, env ...string) (*process, error) {
 	p := &process{dir: dir, own: own, done: make(chan struct{})}
 	p.cmd = &exec.Cmd{
 		Path: path, Args: append([]string{path}, c.Command[1:]...),
-		Stdout: &p.stdout, Stderr: &p.stderr,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
-		WaitDelay:   200 * time.Millisecond, // what it started may hold its output
 	}
 	for _, name := range append([]string{"PATH", "HOME", "TMPDIR", "LANG", "TZ"}, c.Env...) {
 		if value, ok := os.LookupEnv(name); ok {
@@ -86,18 +84,41 @@ func (c Candidate) start(ctx context.Context, env ...string) (*process, error) {
 	}
 	p.cmd.Env = append(p.cmd.Env, "PLUGIN_UNIX_SOCKET_DIR="+dir, "PLUGIN_CLIENT_CERT="+own.pem)
 	p.cmd.Env = append(p.cmd.Env, env...)
-	if p.stdin, err = p.cmd.StdinPipe(); err == nil {
-		err = p.cmd.Start()
-	}
-	if err != nil {
+	if err := p.launch(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	go func() { // ends with the process
 		p.end = p.cmd.Wait()
+		p.stdout.end()
+		p.stderr.end()
 		close(p.done)
 	}()
 	p.unbind = context.AfterFunc(ctx, p.kill)
 	return p, nil
+}
+
+// launch starts the process, with pipes.
+func (p *process) launch() error {
+	stdout, err := p.stdout.open()
+	if err != nil {
+		return err
+	}
+	defer stdout.Close()
+	stderr, err := p.stderr.open()
+	if err != nil {
+		p.stdout.end()
+		return err
+	}
+	defer stderr.Close()
+	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
+	if p.stdin, err = p.cmd.StdinPipe(); err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		p.stdout.end()
+		p.stderr.end()
+	}
+	return err
 }
 
 // meet starts the plugin as a host does, and shakes hands with it.
