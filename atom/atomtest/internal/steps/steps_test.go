@@ -5,11 +5,25 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
+
+// TestMain makes the test binary the probe where a test starts it as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
+		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
 
 func TestMainSteps(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
@@ -61,6 +75,39 @@ func TestInfo(t *testing.T) {
 	var info Info
 	if err := json.Unmarshal(out.Bytes(), &info); err != nil || info.Env["PROBE_TEST"] != "a=b\nc" || info.Cwd == "" {
 		t.Errorf("%+v, %v", info, err)
+	}
+}
+
+// The grandchild holds both outputs after its parent's end.
+func TestSpawn(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*os.File
+	cmd := exec.Command(self, "spawn", "45s")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	for i, to := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i], *to = r, w
+	}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	cmd.Stdout.(*os.File).Close()
+	cmd.Stderr.(*os.File).Close()
+	for i, r := range ends {
+		if err := r.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("descriptor %d is not held: %d bytes, %v", i+1, n, err)
+		}
+		r.Close()
 	}
 }
 
