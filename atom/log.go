@@ -25,7 +25,8 @@ type LogChunk struct {
 	// lines, of all of them. Zero means unknown, and no timestamp is
 	// printed.
 	Time time.Time
-	// Data is never empty. It belongs to the receiver.
+	// Data is never empty. It belongs to the receiver, but where it is lent
+	// (see LogLender).
 	Data []byte
 	// Cursor resumes after this chunk (EngineLogsRequest.Cursor). It is
 	// opaque; "" cannot be resumed after.
@@ -42,6 +43,16 @@ type LogSource interface {
 	// Close ends a blocked Next at once. It may be called at any time, from
 	// any goroutine, more than once.
 	Close() error
+}
+
+// LogLender is a LogSource that makes less garbage for those who copy what they
+// get at once: Read, CopyLogs and the way between processes. Sources need not
+// have it.
+type LogLender interface {
+	LogSource
+	// Lend is Next, but that the chunk's Data stays the source's: it holds
+	// until the next call of either.
+	Lend() (LogChunk, error)
 }
 
 // LogReader is the io.ReadCloser that Engine.Logs returns. Read gives plain
@@ -74,11 +85,23 @@ func NewLogReader(src LogSource, timestamps bool) *LogReader {
 var ErrLogsClosed = errors.New("logs: reader is closed")
 
 // Next returns the next chunk, its Data without timestamps.
-func (r *LogReader) Next() (LogChunk, error) {
+func (r *LogReader) Next() (LogChunk, error) { return r.next(r.src.Next) }
+
+// Borrow is r.Next for those who have done with the chunk's Data before they ask
+// for the next one: the source may overwrite it then. It is no method, for
+// sources that embed a LogReader, to change what its Next gives, not to get it.
+func Borrow(r *LogReader) (LogChunk, error) {
+	if l, ok := r.src.(LogLender); ok {
+		return r.next(l.Lend)
+	}
+	return r.Next()
+}
+
+func (r *LogReader) next(from func() (LogChunk, error)) (LogChunk, error) {
 	if err := r.end(); err != nil {
 		return LogChunk{}, err
 	}
-	chunk, err := r.src.Next()
+	chunk, err := from()
 	if err == nil {
 		return chunk, nil
 	}
@@ -112,7 +135,7 @@ func (r *LogReader) Read(p []byte) (int, error) {
 	default:
 	}
 	for len(r.rest) == 0 {
-		chunk, err := r.Next()
+		chunk, err := Borrow(r)
 		if err != nil {
 			return 0, err
 		}
@@ -123,7 +146,7 @@ func (r *LogReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// text is what a chunk reads as.
+// text is what a chunk reads as, until the next one.
 func (r *LogReader) text(chunk LogChunk) []byte {
 	if r.stamp == nil {
 		return chunk.Data
@@ -150,7 +173,7 @@ func CopyLogs(stdout, stderr io.Writer, logs io.Reader) error {
 		return err
 	}
 	for {
-		chunk, err := r.Next()
+		chunk, err := Borrow(r)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -171,6 +194,7 @@ func CopyLogs(stdout, stderr io.Writer, logs io.Reader) error {
 // last chunk ended a line, since the streams' chunks interleave.
 type stamper struct {
 	midLine map[Stream]bool
+	out     []byte
 }
 
 func (s *stamper) text(c LogChunk) []byte {
@@ -182,7 +206,7 @@ func (s *stamper) text(c LogChunk) []byte {
 	}
 	prefix := c.Time.UTC().AppendFormat(make([]byte, 0, len(TimestampLayout)), TimestampLayout)
 	prefix = append(prefix, ' ')
-	out := make([]byte, 0, len(c.Data)+len(prefix))
+	out := s.out[:0]
 	for line := range bytes.Lines(c.Data) {
 		if !s.midLine[c.Stream] {
 			out = append(out, prefix...)
@@ -190,6 +214,7 @@ func (s *stamper) text(c LogChunk) []byte {
 		out = append(out, line...)
 		s.midLine[c.Stream] = line[len(line)-1] != '\n'
 	}
+	s.out = out
 	return out
 }
 

@@ -77,6 +77,53 @@ func TestLogReaderReads(t *testing.T) {
 	}
 }
 
+// lender is a LogLender that overwrites what it lent.
+type lender struct {
+	*chunks
+	lent []byte
+}
+
+func (l *lender) Lend() (LogChunk, error) {
+	for i := range l.lent {
+		l.lent[i] = '!'
+	}
+	c, err := l.Next()
+	l.lent = append(l.lent[:0], c.Data...)
+	c.Data = l.lent
+	return c, err
+}
+
+func TestLogReaderBorrows(t *testing.T) {
+	const s1, s2 = "2026-01-02T02:04:01.000000001Z ", "2026-01-02T02:04:02.000000002Z "
+	lends := func(timestamps bool) *LogReader {
+		return NewLogReader(&lender{chunks: source(io.EOF,
+			LogChunk{Time: at(1), Data: []byte("one\ntw")}, LogChunk{Time: at(2), Data: []byte("o\n")}, LogChunk{Time: at(2), Data: []byte("three\n")})}, timestamps)
+	}
+	for timestamps, want := range map[bool]string{false: "one\ntwo\nthree\n", true: s1 + "one\n" + s1 + "two\n" + s2 + "three\n"} {
+		read, err := io.ReadAll(iotest.OneByteReader(lends(timestamps)))
+		var copied bytes.Buffer
+		if err := errors.Join(err, CopyLogs(&copied, &copied, lends(timestamps))); err != nil || string(read) != want || copied.String() != want {
+			t.Errorf("read %q, copied %q, %v; want %q", read, copied.String(), err, want)
+		}
+	}
+	// What Next gives is the caller's.
+	r := lends(false)
+	first, _ := r.Next()
+	lent, err := Borrow(r)
+	if string(lent.Data) != "o\n" || err != nil {
+		t.Errorf("lent %q, %v", lent.Data, err)
+	}
+	if _, err := Borrow(r); err != nil || string(lent.Data) != "!!" && string(lent.Data) != "th" || string(first.Data) != "one\ntw" {
+		t.Errorf("%q is left of what was lent, and %q of what was given; %v", lent.Data, first.Data, err)
+	}
+	if _, err := Borrow(r); err != io.EOF {
+		t.Error(err)
+	}
+	if _, err := Borrow(r); err != io.EOF {
+		t.Error("the end did not come again:", err)
+	}
+}
+
 func TestLogReaderNextIsPlain(t *testing.T) {
 	r := NewLogReader(source(io.EOF, LogChunk{Stream: Stderr, Time: at(1), Data: []byte("a\n"), Cursor: "1"}), true)
 	c, err := r.Next()

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -42,12 +43,21 @@ type remoteLogs struct {
 	ctx    context.Context // the caller's
 	stream grpc.ServerStreamingClient[pb.LogsResponse]
 	cancel context.CancelFunc
-	chunks []*pb.LogChunk // received and not yet handed out
+	last   wire.Logs
+	given  int // how many of the last message's chunks were handed out
 }
 
+// Next implements atom.LogSource.
 func (l *remoteLogs) Next() (atom.LogChunk, error) {
-	for len(l.chunks) == 0 {
-		resp, err := l.stream.Recv()
+	chunk, err := l.Lend()
+	chunk.Data = bytes.Clone(chunk.Data)
+	return chunk, err
+}
+
+// Lend implements atom.LogLender.
+func (l *remoteLogs) Lend() (atom.LogChunk, error) {
+	for l.given == len(l.last.Chunks) {
+		err := l.stream.RecvMsg(&l.last)
 		if err == io.EOF {
 			l.cancel()
 			return atom.LogChunk{}, err
@@ -56,11 +66,10 @@ func (l *remoteLogs) Next() (atom.LogChunk, error) {
 			l.cancel()
 			return atom.LogChunk{}, wire.ErrorFromWire(l.ctx, err)
 		}
-		l.chunks = resp.GetChunks()
+		l.given = 0
 	}
-	chunk := wire.ChunkFromWire(l.chunks[0])
-	l.chunks = l.chunks[1:]
-	return chunk, nil
+	l.given++
+	return l.last.Chunks[l.given-1], nil
 }
 
 func (l *remoteLogs) Close() error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,14 +21,14 @@ const (
 	// logWindow is how much of a stream waits here for the network.
 	logWindow = 256 << 10
 	// logMessage is how much one message holds at the most, but for a chunk
-	// that is larger by itself. With what stands around it, it fits into a
-	// buffer of 32 KiB; the next larger ones that gRPC makes are a mebibyte.
-	logMessage = 31 << 10
-	// logSoon is how soon after the last message the next one must be there for
-	// the stream to be busy. While it is, small messages wait for logPause and
-	// grow: each costs both processes what 30 KiB cost to carry.
+	// that is larger by itself.
+	logMessage = wire.LogBytes
+	// logSoon is how soon after the last message the next one must have gone
+	// for the stream to be busy. While it is, and less than half a message
+	// waits, it is left alone for logPause: each message costs both processes
+	// what 30 KiB cost to carry.
 	logSoon  = 300 * time.Microsecond
-	logPause = time.Millisecond
+	logPause = 2 * time.Millisecond
 	// chunkCost is about what a chunk takes in memory beside its data.
 	chunkCost = 128
 )
@@ -70,14 +69,15 @@ func (s *server) pump(logs io.ReadCloser, merge bool, stream grpc.ServerStreamin
 		end()
 		reading.Wait()
 	}()
-	var last time.Time
+	var last time.Time // when the message before was sent
 	for {
-		chunks, bytes, err := q.take()
+		chunks, err := q.take()
 		if len(chunks) > 0 {
 			if err := stream.Send(&pb.LogsResponse{Chunks: chunks}); err != nil {
 				return err
 			}
-			if bytes < logMessage/2 && time.Since(last) < logSoon {
+			recycle(chunks)
+			if time.Since(last) < logSoon && q.waiting() < logMessage/2 {
 				time.Sleep(logPause)
 			}
 			last = time.Now()
@@ -93,14 +93,14 @@ func (s *server) pump(logs io.ReadCloser, merge bool, stream grpc.ServerStreamin
 	}
 }
 
-// chunksOf is how to get the next chunk of a reader. One that is no
-// *atom.LogReader has bytes and nothing else.
+// chunksOf is how to get the next chunk of a reader, whose data holds until the
+// one after it. One that is no *atom.LogReader has bytes and nothing else.
 func chunksOf(logs io.ReadCloser) func() (atom.LogChunk, error) {
 	if r, ok := logs.(*atom.LogReader); ok {
-		return r.Next
+		return func() (atom.LogChunk, error) { return atom.Borrow(r) }
 	}
+	buf := make([]byte, 32<<10)
 	return func() (atom.LogChunk, error) {
-		buf := make([]byte, 32<<10)
 		for {
 			n, err := logs.Read(buf)
 			if n > 0 {
@@ -181,38 +181,57 @@ func (q *logQueue) put(c atom.LogChunk) {
 	stream := wire.StreamToWire[c.Stream]
 	if n := len(q.chunks); q.merge && n > 0 && q.chunks[n-1].Stream == stream && len(q.chunks[n-1].Data)+len(c.Data) <= logMessage-chunkCost {
 		last := q.chunks[n-1]
-		last.Data = appendInSteps(last.Data, c.Data)
+		last.Data = appendLog(last.Data, c.Data)
 		last.Cursor = c.Cursor
 		q.bytes += len(c.Data)
 		return
 	}
-	c.Data = slices.Clip(c.Data) // what follows it may be another chunk's
+	c.Data = appendLog(nil, c.Data) // the source overwrites its own
 	q.chunks = append(q.chunks, wire.ChunkToWire(c))
 	q.bytes += len(c.Data) + chunkCost
 }
 
-// appendInSteps is append with few steps on the way to a full message.
-func appendInSteps(to, data []byte) []byte {
-	need := len(to) + len(data)
-	if need > cap(to) {
-		room := logMessage
-		if need <= logMessage/8 {
-			room = logMessage / 8
-		}
-		to = append(make([]byte, 0, room), to...)
+// fullMessages are buffers of logMessage that were sent; those of busy streams,
+// as the others need none.
+var fullMessages = sync.Pool{New: func() any { return new([logMessage]byte) }}
+
+// appendLog is append; what outgrows an eighth of a message gets room for a
+// whole one.
+func appendLog(to, data []byte) []byte {
+	if need := len(to) + len(data); need > cap(to) && need > logMessage/8 && need <= logMessage {
+		full := fullMessages.Get().(*[logMessage]byte)
+		to = append(full[:0], to...)
 	}
 	return append(to, data...)
 }
 
-// take waits for chunks and removes a message's worth, so many bytes; with
-// none, err is why there will be none.
-func (q *logQueue) take() (taken []*pb.LogChunk, bytes int, err error) {
+// recycle takes back the data of chunks that are encoded. Who observes a server
+// may not look at a message after Send, as gRPC says.
+func recycle(sent []*pb.LogChunk) {
+	for _, c := range sent {
+		if cap(c.Data) == logMessage {
+			fullMessages.Put((*[logMessage]byte)(c.Data[:logMessage]))
+			c.Data = nil
+		}
+	}
+}
+
+// waiting is how much there is to take.
+func (q *logQueue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}
+
+// take waits for chunks and removes a message's worth; with none, err is why
+// there will be none.
+func (q *logQueue) take() (taken []*pb.LogChunk, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.chunks) == 0 && q.err == nil && !q.ended {
 		q.change.Wait()
 	}
-	n := 0
+	n, bytes := 0, 0
 	for n < len(q.chunks) && (n == 0 || bytes+len(q.chunks[n].Data)+chunkCost <= logMessage) {
 		bytes += len(q.chunks[n].Data) + chunkCost
 		n++
@@ -221,7 +240,7 @@ func (q *logQueue) take() (taken []*pb.LogChunk, bytes int, err error) {
 	q.chunks = q.chunks[n:]
 	q.bytes -= bytes
 	q.change.Broadcast()
-	return taken, bytes, q.err
+	return taken, q.err
 }
 
 // end lets fill and take return.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -356,6 +357,64 @@ func (s *source) Next() (atom.LogChunk, error) {
 func (s *source) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	return nil
+}
+
+// lender is a source that overwrites what it lent.
+type lender struct {
+	*source
+	lent []byte
+}
+
+func (l *lender) Lend() (atom.LogChunk, error) {
+	for i := range l.lent {
+		l.lent[i] = '!'
+	}
+	c, err := l.Next()
+	l.lent = append(l.lent[:0], c.Data...)
+	c.Data = l.lent
+	return c, err
+}
+
+// What a source lends, and what a client lends of it, arrives as it was; what a
+// client gives stays as it is.
+func TestLentLogs(t *testing.T) {
+	var sent []atom.LogChunk
+	var want strings.Builder
+	for i := range 3000 {
+		text := strings.Repeat(string(rune('a'+i%26)), i*31%700) + "\n"
+		if i%100 == 0 {
+			text = strings.Repeat(text, 200)
+		}
+		sent = append(sent, atom.LogChunk{Stream: atom.Stdout, Data: []byte(text), Cursor: "c"})
+		want.WriteString(text)
+	}
+	for _, timestamps := range []bool{false, true} {
+		open := func() *atom.LogReader {
+			return logsOf(t, atom.NewLogReader(&lender{source: newSource(io.EOF, slices.Clone(sent)...)}, false), atom.EngineLogsRequest{Timestamps: timestamps})
+		}
+		var copied strings.Builder
+		if err := atom.CopyLogs(&copied, &copied, open()); err != nil || copied.String() != want.String() {
+			t.Errorf("copied %d bytes of %d, or others; %v", copied.Len(), want.Len(), err)
+		}
+		var kept []atom.LogChunk
+		for r := open(); ; {
+			c, err := r.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept = append(kept, c)
+		}
+		var text strings.Builder
+		for _, c := range kept {
+			text.Write(c.Data)
+		}
+		if text.String() != want.String() {
+			t.Error("what Next gave has changed")
+		}
+	}
 }
 
 func logsOf(t *testing.T, logs io.ReadCloser, r atom.EngineLogsRequest) *atom.LogReader {

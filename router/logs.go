@@ -12,7 +12,7 @@ import (
 // prefixed is the LogSource of a backend's logs with the router's prefix on
 // its errors. Chunks pass through untouched.
 type prefixed struct {
-	logs        atom.LogSource
+	logs        atom.LogLender
 	backend, id string
 	release     func() // the backend
 	stop        func() bool
@@ -35,8 +35,12 @@ func (p *prefixed) finish(err error) {
 	})
 }
 
-func (p *prefixed) Next() (atom.LogChunk, error) {
-	chunk, err := p.logs.Next()
+func (p *prefixed) Next() (atom.LogChunk, error) { return p.took(p.logs.Next()) }
+
+func (p *prefixed) Lend() (atom.LogChunk, error) { return p.took(p.logs.Lend()) }
+
+// took passes on what the backend gave.
+func (p *prefixed) took(chunk atom.LogChunk, err error) (atom.LogChunk, error) {
 	switch {
 	case err == nil:
 		if p.observer != nil {

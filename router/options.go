@@ -26,7 +26,8 @@ type Options struct {
 	// Delete take as long as they take and end with their context.
 	AskTimeout time.Duration
 	// DialOptions are further options of the connections to plugins
-	// and daemons.
+	// and daemons. To interceptors the messages of a log stream are no
+	// proto.Message.
 	DialOptions []grpc.DialOption
 	// Observer, where set, is told what the router does.
 	Observer Observer

@@ -144,9 +144,14 @@ func (l *lasting) open(i *instance) error {
 }
 
 // Next implements atom.LogSource.
-func (l *lasting) Next() (atom.LogChunk, error) {
+func (l *lasting) Next() (atom.LogChunk, error) { return l.next((*atom.LogReader).Next) }
+
+// Lend implements atom.LogLender.
+func (l *lasting) Lend() (atom.LogChunk, error) { return l.next(atom.Borrow) }
+
+func (l *lasting) next(from func(*atom.LogReader) (atom.LogChunk, error)) (atom.LogChunk, error) {
 	for {
-		chunk, err := l.logs.Next()
+		chunk, err := from(l.logs)
 		if err == nil {
 			if chunk = l.take(chunk); len(chunk.Data) > 0 {
 				return chunk, nil

@@ -201,10 +201,6 @@ func ChunkToWire(c atom.LogChunk) *pb.LogChunk {
 	return &pb.LogChunk{Stream: StreamToWire[c.Stream], Time: timeToWire(c.Time), Data: c.Data, Cursor: c.Cursor}
 }
 
-func ChunkFromWire(w *pb.LogChunk) atom.LogChunk {
-	return atom.LogChunk{Stream: StreamFromWire[w.GetStream()], Time: timeFromWire(w.GetTime()), Data: w.GetData(), Cursor: w.GetCursor()}
-}
-
 func CapabilitiesToWire(cs atom.Capabilities) []string {
 	var names []string
 	for _, c := range cs {

@@ -28,7 +28,7 @@ const (
 
 // CallOptions are those of every call.
 func CallOptions() []grpc.CallOption {
-	return []grpc.CallOption{grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)}
+	return []grpc.CallOption{grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes), grpc.ForceCodecV2(newCodec())}
 }
 
 // Batches sends the atoms of a List: the first at once, the others in batches,

@@ -103,6 +103,7 @@ type logSource struct {
 	drop   func()  // ends it
 	final  bool    // it began when the container had stopped
 	polls  *polls  // instead of a follow; nil where that can be trusted
+	lent   []byte  // the last chunk's data, to be overwritten
 }
 
 // Close implements atom.LogSource. The transport closes the connection of a
@@ -113,12 +114,22 @@ func (s *logSource) Close() error {
 }
 
 // Next implements atom.LogSource.
-func (s *logSource) Next() (atom.LogChunk, error) {
+func (s *logSource) Next() (atom.LogChunk, error) { return s.next(nil) }
+
+// Lend implements atom.LogLender.
+func (s *logSource) Lend() (atom.LogChunk, error) {
+	chunk, err := s.next(s.lent)
+	s.lent = chunk.Data
+	return chunk, err
+}
+
+// next is Next; the chunk's data is put into buf, where it fits.
+func (s *logSource) next(buf []byte) (atom.LogChunk, error) {
 	for {
 		err := s.open()
 		if err == nil {
 			var chunk atom.LogChunk
-			if chunk, err = s.read(); err == nil {
+			if chunk, err = s.read(buf); err == nil {
 				return chunk, nil
 			}
 			s.drop()
@@ -286,7 +297,7 @@ func (s *logSource) watchEnd(ctx context.Context, cancel context.CancelFunc) {
 }
 
 // read gives the next chunk of the pass in progress.
-func (s *logSource) read() (atom.LogChunk, error) {
+func (s *logSource) read(buf []byte) (atom.LogChunk, error) {
 	var chunk atom.LogChunk
 	var stream int
 	for {
@@ -325,8 +336,11 @@ func (s *logSource) read() (atom.LogChunk, error) {
 			if next, _, ok := s.frames.ready(); ok && next == r.stream && !s.split {
 				room = max(room, chunkBytes)
 			}
+			if cap(buf) < room {
+				buf = make([]byte, 0, room)
+			}
 			stream = r.stream
-			chunk = atom.LogChunk{Stream: streamNames[stream], Time: at, Data: make([]byte, 0, room)}
+			chunk = atom.LogChunk{Stream: streamNames[stream], Time: at, Data: buf[:0]}
 		} else if !chunk.Time.Equal(at) {
 			chunk.Time = time.Time{} // there is no one time of all its lines
 		}

@@ -119,6 +119,7 @@ type logSource struct {
 	final bool   // it began when the job had ended
 	fresh bool   // it gave something new
 	kept  error  // what the pass said after what is being delivered
+	lent  []byte // the last chunk's data, to be overwritten
 
 	heard   atomic.Int64 // when the pass last gave a piece, Unix nanoseconds
 	reached atomic.Int64 // time of the last line
@@ -137,12 +138,22 @@ func (s *logSource) end() {
 }
 
 // Next implements atom.LogSource.
-func (s *logSource) Next() (atom.LogChunk, error) {
+func (s *logSource) Next() (atom.LogChunk, error) { return s.next(nil) }
+
+// Lend implements atom.LogLender.
+func (s *logSource) Lend() (atom.LogChunk, error) {
+	chunk, err := s.next(s.lent)
+	s.lent = chunk.Data
+	return chunk, err
+}
+
+// next is Next; the chunk's data is put into buf, where it fits.
+func (s *logSource) next(buf []byte) (atom.LogChunk, error) {
 	for {
 		err := s.open()
 		if err == nil {
 			var chunk atom.LogChunk
-			if chunk, err = s.read(); err == nil {
+			if chunk, err = s.read(buf); err == nil {
 				return chunk, nil
 			}
 			s.drop()
@@ -348,7 +359,7 @@ func (s *logSource) behind(ctx context.Context, now *record) bool {
 }
 
 // read gives the next chunk of the pass in progress.
-func (s *logSource) read() (atom.LogChunk, error) {
+func (s *logSource) read(buf []byte) (atom.LogChunk, error) {
 	if s.kept != nil {
 		return atom.LogChunk{}, s.kept
 	}
@@ -379,7 +390,10 @@ func (s *logSource) read() (atom.LogChunk, error) {
 		at := time.Unix(0, s.shown).UTC()
 		switch {
 		case chunk.Data == nil:
-			chunk = atom.LogChunk{Time: at, Data: make([]byte, 0, max(len(data), 512))}
+			if cap(buf) < len(data) {
+				buf = make([]byte, 0, max(len(data), 512))
+			}
+			chunk = atom.LogChunk{Time: at, Data: buf[:0]}
 		case !chunk.Time.Equal(at):
 			chunk.Time = time.Time{} // there is no one time of all its lines
 		}

@@ -71,7 +71,7 @@ func parseCursor(s string) (int64, error) {
 const (
 	// maxChunk is how much output is put into one chunk where records may be
 	// joined.
-	maxChunk = 256 << 10
+	maxChunk = 32 << 10
 	// logWindow is how much of the log is read at once at most, minWindow at
 	// first.
 	logWindow = 512 << 10
@@ -102,6 +102,7 @@ type logSource struct {
 	skip   skips
 	limit  int64       // NoFollow: what had been written when asked
 	ended  *state.Exit // how the atom ended, once that is known
+	lent   []byte      // the last chunk's data, to be overwritten
 }
 
 // Close implements atom.LogSource.
@@ -121,7 +122,17 @@ func (l *logSource) Close() error {
 }
 
 // Next implements atom.LogSource.
-func (l *logSource) Next() (atom.LogChunk, error) {
+func (l *logSource) Next() (atom.LogChunk, error) { return l.next(nil) }
+
+// Lend implements atom.LogLender.
+func (l *logSource) Lend() (atom.LogChunk, error) {
+	chunk, err := l.next(l.lent)
+	l.lent = chunk.Data
+	return chunk, err
+}
+
+// next is Next; the chunk's data is put into buf, where it fits.
+func (l *logSource) next(buf []byte) (atom.LogChunk, error) {
 	for {
 		if err := l.ctx.Err(); err != nil {
 			return atom.LogChunk{}, l.fail(err)
@@ -129,7 +140,7 @@ func (l *logSource) Next() (atom.LogChunk, error) {
 		if ready, err := l.open(); err != nil {
 			return atom.LogChunk{}, l.fail(err)
 		} else if ready {
-			chunk, err := l.chunk()
+			chunk, err := l.chunk(buf)
 			if err != nil {
 				return atom.LogChunk{}, l.fail(err)
 			}
@@ -192,7 +203,7 @@ func (l *logSource) open() (bool, error) {
 
 // chunk returns the next chunk that the request asks for; an empty one at
 // the end of what is written.
-func (l *logSource) chunk() (atom.LogChunk, error) {
+func (l *logSource) chunk(buf []byte) (atom.LogChunk, error) {
 	var chunk atom.LogChunk
 	since := sinceOf(l.request.Since)
 	for {
@@ -225,11 +236,15 @@ func (l *logSource) chunk() (atom.LogChunk, error) {
 			return chunk, nil
 		}
 		if chunk.Data == nil {
-			chunk.Stream, chunk.Time = stream, h.At()
+			room := len(data)
 			if l.coalesce {
 				// Most often all that is in the window follows.
-				chunk.Data = make([]byte, 0, max(len(data), min(maxChunk, l.ahead(l.offset))))
+				room = max(room, min(maxChunk, l.ahead(l.offset)))
 			}
+			if cap(buf) < room {
+				buf = make([]byte, 0, room)
+			}
+			chunk.Stream, chunk.Time, chunk.Data = stream, h.At(), buf[:0]
 		}
 		chunk.Data = append(chunk.Data, data...)
 		l.offset += h.Size()
