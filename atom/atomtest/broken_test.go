@@ -246,6 +246,18 @@ var faults = []fault{
 			return c, err
 		})
 	}, red: []string{"invalid UTF-8 and NUL survive"}},
+	{name: "the chunks of a log share a buffer", engine: func() *faulty {
+		shared := make(map[atom.LogSource][]byte)
+		var mu sync.Mutex
+		return logging(func(_ *atom.EngineLogsRequest, src atom.LogSource) (atom.LogChunk, error) {
+			c, err := src.Next()
+			mu.Lock()
+			defer mu.Unlock()
+			shared[src] = append(shared[src][:0], c.Data...)
+			c.Data = shared[src]
+			return c, err
+		})
+	}, red: []string{"a log cut after any chunk goes on with the very next byte", "one stream goes on after its cursor"}},
 	{name: "a wait on a deleted atom hangs", engine: func() *faulty {
 		return &faulty{wait: func(f *faulty, r *atom.EngineWaitRequest) (atom.Atom, error) {
 			a, err := f.good.Wait(r)

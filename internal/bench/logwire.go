@@ -17,7 +17,8 @@ import (
 const (
 	// pouredChunk is what an engine that reads files hands out at a time.
 	pouredChunk = 16 << 10
-	// bareMessage is as large as a plugin makes its messages.
+	// bareMessage is as large as the largest that fit into a buffer of gRPC's
+	// below a mebibyte: with larger ones it is slower.
 	bareMessage = 31 << 10
 )
 
@@ -47,7 +48,7 @@ func compareWire(ctx context.Context, rounds int) (race, error) {
 				for {
 					m, err := stream.Recv()
 					if err == io.EOF {
-						return whole(n)
+						return whole(n, logBytes)
 					}
 					if err != nil {
 						return err
@@ -56,7 +57,9 @@ func compareWire(ctx context.Context, rounds int) (race, error) {
 				}
 			})
 		},
-		func() (time.Duration, error) { return timed(func() error { return readLogs(ctx, r, "b:any") }) })
+		func() (time.Duration, error) {
+			return timed(func() error { return readLogs(ctx, r, "b:any", logBytes) })
+		})
 }
 
 // bareStream is an engine of the wire alone, and of its Logs alone.
