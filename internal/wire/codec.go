@@ -20,11 +20,11 @@ import (
 // LogBytes is about how much one message of a log stream holds.
 const LogBytes = 64 << 10
 
-// codec is gRPC's own for protobuf, but that the messages of a log stream are
-// encoded into buffers of their size, and decoded, as Logs, without a copy of
-// their data: with the library's a mebibyte of logs left three of garbage and
-// of zeroed memory, whose collection cost more than TLS. What goes over the
-// wire is the same.
+// codec is gRPC's own for protobuf, but that large messages of a log stream are
+// encoded into buffers of their size, and all decoded, as Logs, without a copy
+// of their data: with the library's a mebibyte of logs left three of garbage
+// and of zeroed memory, whose collection cost more than TLS. What goes over
+// the wire is the same.
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() codec { return codec{encoding.GetCodecV2(protocodec.Name)} }
@@ -38,7 +38,11 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if !ok {
 		return c.CodecV2.Marshal(v)
 	}
-	buf := logBuffers.Get(proto.Size(m))
+	size := proto.Size(m)
+	if size <= ownBuffers {
+		return c.CodecV2.Marshal(v)
+	}
+	buf := logBuffers.Get(size)
 	if _, err := (proto.MarshalOptions{UseCachedSize: true}).MarshalAppend((*buf)[:0], m); err != nil {
 		logBuffers.Put(buf)
 		return nil, err
@@ -55,14 +59,20 @@ func (c codec) Unmarshal(in mem.BufferSlice, v any) error {
 	return m.decode(in)
 }
 
-// logBuffers hold encoded messages of log streams until they are sent. Unlike
-// those of gRPC they are not zeroed.
+const (
+	// ownBuffers is how large the messages are that gRPC has buffers for, of
+	// about their size; above it there are only those of a mebibyte. Hundreds
+	// of small messages may wait for a reader who does not read.
+	ownBuffers = 32 << 10
+	// bufferRoom is LogBytes, and what a message has beside its data.
+	bufferRoom = LogBytes + 4<<10
+)
+
+// logBuffers hold large messages until they are sent. Unlike gRPC's they are
+// not zeroed.
 var logBuffers = &bufferPool{}
 
 type bufferPool struct{ pool sync.Pool }
-
-// bufferRoom is what a message has beside LogBytes of data.
-const bufferRoom = LogBytes + 4<<10
 
 // Get implements mem.BufferPool.
 func (p *bufferPool) Get(size int) *[]byte {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestLogsTravel(t *testing.T) {
 		for _, c := range sent {
 			m.Chunks = append(m.Chunks, ChunkToWire(c))
 		}
-		if diff := cmp.Diff(sent, received(t, m)); diff != "" {
+		if diff := cmp.Diff(sent, received(t, m), cmp.Comparer(bytes.Equal)); diff != "" { // by itself it takes seconds
 			t.Errorf("-sent +received:\n%.1000s", diff)
 		}
 	}
@@ -92,6 +93,29 @@ func TestLogsDoNotMix(t *testing.T) {
 			t.Fatalf("%d bytes became %.200v, %v", size, got.Chunks, err)
 		}
 	}
+}
+
+// Hundreds of small messages may wait for a reader who does not read.
+func TestSmallLogsTakeLittle(t *testing.T) {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var waiting []mem.BufferSlice
+	before := heap()
+	for range 1000 {
+		sent, err := newCodec().Marshal(&pb.LogsResponse{Chunks: []*pb.LogChunk{{Data: []byte("a line"), Cursor: "c"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, sent)
+	}
+	if took := int64(heap()) - int64(before); took > 1<<20 {
+		t.Errorf("%d messages of a line take %d bytes", len(waiting), took)
+	}
+	runtime.KeepAlive(waiting)
 }
 
 func TestLogsThatCannotTravel(t *testing.T) {
