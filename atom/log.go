@@ -47,7 +47,8 @@ type LogSource interface {
 
 // LogLender is a LogSource that makes less garbage for those who copy what they
 // get at once: Read, CopyLogs and the way between processes. Sources need not
-// have it.
+// have it. One that embeds another LogLender to change what it gives has to
+// change both methods.
 type LogLender interface {
 	LogSource
 	// Lend is Next, but that the chunk's Data stays the source's: it holds
@@ -214,9 +215,14 @@ func (s *stamper) text(c LogChunk) []byte {
 		out = append(out, line...)
 		s.midLine[c.Stream] = line[len(line)-1] != '\n'
 	}
-	s.out = out
+	if cap(out) <= stampedBytes {
+		s.out = out
+	}
 	return out
 }
+
+// stampedBytes is how large a buffer a stamper keeps.
+const stampedBytes = 256 << 10
 
 // TimestampLayout is how Timestamps are written: RFC 3339 with all nine
 // digits, so that they stand in a column and sort as text.

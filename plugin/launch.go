@@ -52,7 +52,8 @@ type LaunchOptions struct {
 	// and those that it asks for.
 	Env []string
 	// DialOptions are further options of the connection: OpenTelemetry's
-	// handler, say.
+	// handler, say. To interceptors the messages of a log stream are no
+	// proto.Message.
 	DialOptions []grpc.DialOption
 	// Logger gets what the plugin logs, at its levels; nil drops it.
 	Logger hclog.Logger

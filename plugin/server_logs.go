@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,7 +19,8 @@ import (
 )
 
 const (
-	// logWindow is how much of a stream waits here for the network.
+	// logWindow is how much memory a stream takes that waits here for the
+	// network.
 	logWindow = 256 << 10
 	// logMessage is how much one message holds at the most, but for a chunk
 	// that is larger by itself.
@@ -29,8 +31,10 @@ const (
 	// what 30 KiB cost to carry.
 	logSoon  = 300 * time.Microsecond
 	logPause = 2 * time.Millisecond
-	// chunkCost is about what a chunk takes in memory beside its data.
+	// chunkCost is about what a chunk takes in memory beside its data, and
+	// logRoom what a message of several has for that beside logMessage.
 	chunkCost = 128
+	logRoom   = 1 << 10
 )
 
 func (s *server) Logs(r *pb.LogsRequest, stream grpc.ServerStreamingServer[pb.LogsResponse]) error {
@@ -77,7 +81,7 @@ func (s *server) pump(logs io.ReadCloser, merge bool, stream grpc.ServerStreamin
 				return err
 			}
 			recycle(chunks)
-			if time.Since(last) < logSoon && q.waiting() < logMessage/2 {
+			if time.Since(last) < logSoon && q.fills() {
 				time.Sleep(logPause)
 			}
 			last = time.Now()
@@ -136,15 +140,16 @@ func (s *server) guarded(next func() (atom.LogChunk, error)) func() (atom.LogChu
 	}
 }
 
-// logQueue holds chunks between reading and sending, at most about logWindow
-// bytes.
+// logQueue holds chunks between reading and sending, in about logWindow of
+// memory at most.
 type logQueue struct {
 	merge bool
 
 	mu     sync.Mutex
 	change sync.Cond
 	chunks []*pb.LogChunk
-	bytes  int
+	bytes  int   // of data
+	held   int   // of memory
 	err    error // why no more chunks come
 	ended  bool  // nobody takes any more
 }
@@ -160,7 +165,7 @@ func (q *logQueue) fill(next func() (atom.LogChunk, error)) {
 	for {
 		chunk, err := next()
 		q.mu.Lock()
-		for err == nil && q.bytes >= logWindow && !q.ended {
+		for err == nil && q.held >= logWindow && !q.ended {
 			q.change.Wait()
 		}
 		if err != nil || q.ended {
@@ -175,20 +180,26 @@ func (q *logQueue) fill(next func() (atom.LogChunk, error)) {
 	}
 }
 
-// put adds a chunk, to the one before it where that makes no difference.
-// Called with mu held.
+// put adds a copy of a chunk, to the one before it where that makes no
+// difference. Called with mu held.
 func (q *logQueue) put(c atom.LogChunk) {
+	q.bytes += len(c.Data)
 	stream := wire.StreamToWire[c.Stream]
-	if n := len(q.chunks); q.merge && n > 0 && q.chunks[n-1].Stream == stream && len(q.chunks[n-1].Data)+len(c.Data) <= logMessage-chunkCost {
+	if n := len(q.chunks); q.merge && n > 0 && q.chunks[n-1].Stream == stream && len(q.chunks[n-1].Data)+len(c.Data) <= logMessage {
 		last := q.chunks[n-1]
+		q.held -= cap(last.Data)
 		last.Data = appendLog(last.Data, c.Data)
 		last.Cursor = c.Cursor
-		q.bytes += len(c.Data)
+		q.held += cap(last.Data)
 		return
 	}
-	c.Data = appendLog(nil, c.Data) // the source overwrites its own
+	if q.merge {
+		c.Data = appendLog(nil, c.Data)
+	} else {
+		c.Data = bytes.Clone(c.Data)
+	}
 	q.chunks = append(q.chunks, wire.ChunkToWire(c))
-	q.bytes += len(c.Data) + chunkCost
+	q.held += cap(c.Data) + chunkCost
 }
 
 // fullMessages are buffers of logMessage that were sent; those of busy streams,
@@ -205,22 +216,24 @@ func appendLog(to, data []byte) []byte {
 	return append(to, data...)
 }
 
-// recycle takes back the data of chunks that are encoded. Who observes a server
-// may not look at a message after Send, as gRPC says.
+// recycle takes back the data of chunks that Send has encoded. gRPC's traces
+// would still look at them.
 func recycle(sent []*pb.LogChunk) {
+	if grpc.EnableTracing {
+		return
+	}
 	for _, c := range sent {
 		if cap(c.Data) == logMessage {
 			fullMessages.Put((*[logMessage]byte)(c.Data[:logMessage]))
-			c.Data = nil
 		}
 	}
 }
 
-// waiting is how much there is to take.
-func (q *logQueue) waiting() int {
+// fills reports whether the next message would be small, and may still grow.
+func (q *logQueue) fills() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.bytes
+	return q.bytes < logMessage/2 && q.err == nil && !q.ended
 }
 
 // take waits for chunks and removes a message's worth; with none, err is why
@@ -231,14 +244,17 @@ func (q *logQueue) take() (taken []*pb.LogChunk, err error) {
 	for len(q.chunks) == 0 && q.err == nil && !q.ended {
 		q.change.Wait()
 	}
-	n, bytes := 0, 0
-	for n < len(q.chunks) && (n == 0 || bytes+len(q.chunks[n].Data)+chunkCost <= logMessage) {
-		bytes += len(q.chunks[n].Data) + chunkCost
-		n++
+	n, size := 0, 0
+	for ; n < len(q.chunks); n++ {
+		data := q.chunks[n].Data
+		if size += len(data) + chunkCost; n > 0 && size > logMessage+logRoom {
+			break
+		}
+		q.bytes -= len(data)
+		q.held -= cap(data) + chunkCost
 	}
 	taken = q.chunks[:n:n]
 	q.chunks = q.chunks[n:]
-	q.bytes -= bytes
 	q.change.Broadcast()
 	return taken, q.err
 }

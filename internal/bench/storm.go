@@ -225,33 +225,46 @@ func measureKubeStorm(ctx context.Context, rounds int) ([]figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := c.storms(ctx, rounds)
+		r, hop, err := c.storms(ctx, rounds)
 		c.stop()
 		if err != nil {
 			return nil, err
 		}
-		figures = append(figures, stormFigure(kind.slug, kind.name, kubeStormCreates, 0.95, kubeStormCreates, r))
+		figures = append(figures,
+			stormFigure(kind.slug, kind.name, kubeStormCreates, 0.95, kubeStormCreates, r),
+			stormFigure(kind.slug+"-hop", "the engine in the callers' process, with the same limits", kubeStormCreates, 0, kubeStormCreates, hop))
 	}
 	return figures, nil
 }
 
-func (c *cluster) storms(ctx context.Context, rounds int) (race, error) {
-	remove := func(name string) error {
-		return c.admin.CoreV1().Pods(c.namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
+// storms are those through router and plugin, beside client-go and beside the
+// engine in this process: the second is the hop alone.
+func (c *cluster) storms(ctx context.Context, rounds int) (straight, hop race, err error) {
+	engine, err := c.engine(ctx)
+	if err != nil {
+		return race{}, race{}, err
 	}
-	return alternate(rounds,
-		func() (time.Duration, error) {
+	defer engine.Close()
+	side := func(create func() (string, error)) func() (time.Duration, error) {
+		return func() (time.Duration, error) {
 			settle()
-			return storm(kubeStormCreates, func() (string, error) { return c.createStraight(ctx) }, remove)
-		},
-		func() (time.Duration, error) {
-			settle()
-			return storm(kubeStormCreates, func() (string, error) {
-				a, err := c.router.Create(&atom.EngineCreateRequest{Image: c.image, Context: ctx})
-				if err != nil {
-					return "", err
-				}
-				return strings.Split(a.ID(), "/")[1], nil
-			}, remove)
+			return storm(kubeStormCreates, create, func(name string) error {
+				return c.admin.CoreV1().Pods(c.namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)})
+			})
+		}
+	}
+	by := func(e atom.Engine) func() (time.Duration, error) {
+		return side(func() (string, error) {
+			a, err := e.Create(&atom.EngineCreateRequest{Image: c.image, Context: ctx})
+			if err != nil {
+				return "", err
+			}
+			return strings.Split(a.ID(), "/")[1], nil
 		})
+	}
+	straight, err = alternate(rounds, side(func() (string, error) { return c.createStraight(ctx) }), by(c.router))
+	if err == nil {
+		hop, err = alternate(rounds, by(engine), by(c.router))
+	}
+	return straight, hop, err
 }

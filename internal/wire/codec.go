@@ -27,7 +27,26 @@ const LogBytes = 64 << 10
 // the wire is the same.
 type codec struct{ encoding.CodecV2 }
 
-func newCodec() codec { return codec{encoding.GetCodecV2(protocodec.Name)} }
+// newCodec is upon the codec that this program has for protobuf, which may be
+// one that somebody registered by the older interface.
+func newCodec() codec {
+	if c := encoding.GetCodecV2(protocodec.Name); c != nil {
+		return codec{c}
+	}
+	return codec{older{encoding.GetCodec(protocodec.Name)}}
+}
+
+// older is a codec of gRPC's first interface.
+type older struct{ encoding.Codec }
+
+func (o older) Marshal(v any) (mem.BufferSlice, error) {
+	text, err := o.Codec.Marshal(v)
+	return mem.BufferSlice{mem.SliceBuffer(text)}, err
+}
+
+func (o older) Unmarshal(in mem.BufferSlice, v any) error {
+	return o.Codec.Unmarshal(in.Materialize(), v)
+}
 
 // Name is empty, for the content type of the calls to stay what it is.
 func (codec) Name() string { return "" }
@@ -103,6 +122,12 @@ type Logs struct {
 	buf    []byte
 }
 
+// keptChunks is for how many chunks a stream keeps memory.
+const keptChunks = 1024
+
+// String is for gRPC's traces, which look at messages later.
+func (*Logs) String() string { return "logs" }
+
 // decode is proto.Unmarshal into a Logs.
 func (m *Logs) decode(in mem.BufferSlice) error {
 	n := in.Len()
@@ -111,7 +136,10 @@ func (m *Logs) decode(in mem.BufferSlice) error {
 		m.buf = text
 	}
 	in.CopyTo(text)
-	m.Chunks = m.Chunks[:0]
+	clear(m.Chunks) // their data may be a larger buffer
+	if m.Chunks = m.Chunks[:0]; cap(m.Chunks) > keptChunks {
+		m.Chunks = nil
+	}
 	for len(text) > 0 {
 		f, err := nextField(&text)
 		if err != nil {

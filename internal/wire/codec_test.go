@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -116,6 +117,60 @@ func TestSmallLogsTakeLittle(t *testing.T) {
 		t.Errorf("%d messages of a line take %d bytes", len(waiting), took)
 	}
 	runtime.KeepAlive(waiting)
+}
+
+// A message that was large leaves nothing behind.
+func TestLargeLogsAreLetGo(t *testing.T) {
+	c := newCodec()
+	var got Logs
+	large := &pb.LogsResponse{}
+	for range 2 * keptChunks {
+		large.Chunks = append(large.Chunks, &pb.LogChunk{Data: make([]byte, 1<<10)})
+	}
+	for _, m := range []*pb.LogsResponse{{Chunks: large.Chunks[:3*keptChunks/4]}, large, {Chunks: large.Chunks[:1]}} {
+		sent, err := c.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Unmarshal(sent, &got); err != nil || len(got.Chunks) != len(m.Chunks) {
+			t.Fatalf("%d chunks of %d, %v", len(got.Chunks), len(m.Chunks), err)
+		}
+	}
+	if cap(got.Chunks) > keptChunks || cap(got.buf) > 2*bufferRoom {
+		t.Errorf("memory for %d chunks and %d bytes is kept", cap(got.Chunks), cap(got.buf))
+	}
+	for _, c := range got.Chunks[1:cap(got.Chunks)] {
+		if c.Data != nil {
+			t.Fatal("data of the large message is kept")
+		}
+	}
+}
+
+type olderCodec struct{}
+
+func (olderCodec) Name() string                  { return "proto" }
+func (olderCodec) Marshal(v any) ([]byte, error) { return proto.Marshal(v.(proto.Message)) }
+func (olderCodec) Unmarshal(text []byte, v any) error {
+	return proto.Unmarshal(text, v.(proto.Message))
+}
+
+// Programs may have registered a codec of their own, by gRPC's first interface.
+func TestOlderCodec(t *testing.T) {
+	usual := encoding.GetCodecV2("proto")
+	encoding.RegisterCodec(olderCodec{})
+	defer encoding.RegisterCodecV2(usual)
+	c := newCodec()
+	sent, err := c.Marshal(&pb.GetRequest{Id: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got pb.GetRequest
+	if err := c.Unmarshal(sent, &got); err != nil || got.Id != "x" {
+		t.Errorf("%v, %v", &got, err)
+	}
+	if chunks := received(t, &pb.LogsResponse{Chunks: []*pb.LogChunk{{Cursor: "c"}}}); len(chunks) != 1 || chunks[0].Cursor != "c" {
+		t.Errorf("%v", chunks)
+	}
 }
 
 func TestLogsThatCannotTravel(t *testing.T) {

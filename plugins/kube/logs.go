@@ -21,7 +21,7 @@ import (
 
 const (
 	// chunkBytes is how much a chunk gathers of what has arrived already.
-	chunkBytes = 32 << 10
+	chunkBytes = 31 << 10
 	// disorder is how far lines may be out of the order of their times: the
 	// runtime copies stdout and stderr side by side.
 	disorder = int64(5 * time.Second)
