@@ -181,6 +181,7 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 		return "", false, err
 	}
 	var last error
+	volumes := 0 // how often another Create was first to make one
 	for deadline := time.Now().Add(nameGrace); ; {
 		if last != nil && time.Now().After(deadline) {
 			return "", false, atom.Errorf(errdefs.ErrUnavailable, "the container's name is being taken or let go of; try again: %w", last)
@@ -198,6 +199,10 @@ func (p *placing) make(ctx context.Context) (id string, started bool, err error)
 			return made.ID, false, nil
 		}
 		last = p.createFault(ctx, err, reached.Load())
+		if volumeTaken(err) && volumes < volumeTries {
+			volumes++ // it is there now
+			continue
+		}
 		if !nameTaken(err) {
 			return "", false, last
 		}

@@ -46,6 +46,16 @@ func isPodman(v types.Version) bool {
 //   - it takes requests for GPUs and does nothing about them.
 var podmanLacks = atom.Capabilities{atom.CapBindSource, atom.CapOOM, atom.CapLogTimes, atom.CapStopEscalation, atom.CapGPUs}
 
+// volumeTries is more than the new volumes that a container may have.
+const volumeTries = 32
+
+// volumeTaken reports whether a create failed as Podman's do where another made
+// the same new volume at the same time: Podman looks for it and makes it in two
+// steps.
+func volumeTaken(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "volume already exists")
+}
+
 // asDocker tells a container's state in Docker's words. Podman has some of its
 // own for moments between two of Docker's.
 func asDocker(s *container.State) {

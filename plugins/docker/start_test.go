@@ -50,6 +50,9 @@ type badStart struct {
 	code int    // that the container then has
 	// lost counts the removals under which the daemon dies.
 	lost int
+	// volumes counts the creates that fail as Podman's do where another one
+	// makes the same volume.
+	volumes int
 
 	mu              sync.Mutex
 	made            bool
@@ -82,6 +85,9 @@ func (d *badStart) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(`{"Id":"sha256:1"}`))
 	case path == "/containers/create" && d.made:
 		fail(http.StatusConflict, "the name is in use")
+	case path == "/containers/create" && d.volumes > 0:
+		d.volumes--
+		fail(http.StatusInternalServerError, `container create: creating named volume "v": adding volume to state: name v is in use: volume already exists`)
 	case path == "/containers/create":
 		var body container.Config
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
@@ -126,6 +132,18 @@ func TestStartThatLeavesItsContainer(t *testing.T) {
 	}
 	if d.made {
 		t.Error("the container is there yet")
+	}
+}
+
+// Creates that want the same new volume at once all get it, from Podman too,
+// which lets one of them fail now and then.
+func TestNewVolumeOfMany(t *testing.T) {
+	for refusals, want := range map[int]string{2: "executable file not found", 1000: "volume already exists"} {
+		d := &badStart{text: `exec: "x": executable file not found in $PATH`, code: 127, volumes: refusals}
+		_, err := d.engine(t).Create(&atom.EngineCreateRequest{Image: "x", Key: "k", Context: t.Context()})
+		if unknown := new(atom.OutcomeUnknown); err == nil || !strings.Contains(err.Error(), want) || errors.As(err, &unknown) {
+			t.Errorf("after %d refusals: %v; want %q", refusals, err, want)
+		}
 	}
 }
 
