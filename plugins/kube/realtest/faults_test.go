@@ -43,6 +43,10 @@ func TestFaults(t *testing.T) {
 		{"the node is lost", nodeLost}, // the last: the node takes time to come back
 	} {
 		t.Run(f.name, func(t *testing.T) { f.fault(t, c, space{kubespace.On(t, c.Kubeconfig(), nil)}) })
+		// Its watches come back one by one after an API server's restarts, with
+		// pauses that grow: the next namespace would be without an account for
+		// minutes.
+		restart(t, c, testenv.ControllerManager, 0)
 	}
 }
 
