@@ -115,9 +115,12 @@ func TestKubernetes(t *testing.T) {
 		t.Errorf("its output is %q, want hello", got)
 	}
 	one.must(t, "delete", id)
-	if got := other.must(t, "list", "-o", "id"); got != "" {
-		t.Errorf("left after delete: %s", got)
-	}
+	s.Eventually(t, "the other router to hear of the delete by its own watch", func() error {
+		if got := other.must(t, "list", "-o", "id"); got != "" {
+			return fmt.Errorf("left: %s", got)
+		}
+		return nil
+	})
 
 	// That account it is which makes the pods, by the role alone.
 	if err := s.Admin.RbacV1().RoleBindings(s.Name).Delete(t.Context(), "atom-router", metav1.DeleteOptions{}); err != nil {

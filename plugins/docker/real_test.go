@@ -308,13 +308,14 @@ func testRemovedUnder(t *testing.T, d *dockerd) {
 	}
 }
 
-// awaitTickets returns when a Wait and a follow watch the container.
+// awaitTickets returns when a Wait and a follow watch the container, and the
+// Wait has had its first look at it.
 func awaitTickets(t *testing.T, e *Engine, id string) {
 	t.Helper()
 	eventually(t, "wait and logs watch", func() bool {
 		e.watch.mu.Lock()
 		defer e.watch.mu.Unlock()
-		return len(e.watch.tickets[id]) == 2
+		return len(e.watch.tickets[id]) == 2 && len(e.looking) == 0
 	})
 }
 

@@ -49,13 +49,15 @@ func (e *Engine) look(ctx context.Context, ask func(context.Context) (container.
 func (e *Engine) Wait(r *atom.EngineWaitRequest) (atom.Atom, error) {
 	ctx := atom.ContextOr(r.Context)
 	var t *ticket
-	if !e.daemon.podman.Load() { // whose events come before its records change
-		t = e.watch.joinOpen(r.ID)
-	}
+	c, err := e.look(ctx, func(ctx context.Context) (container.InspectResponse, error) {
+		if !e.daemon.podman.Load() { // whose events come before its records change
+			t = e.watch.joinOpen(r.ID)
+		}
+		return e.find(ctx, r.ID, r.Owner)
+	})
 	if t != nil {
 		defer t.leave()
 	}
-	c, err := e.look(ctx, func(ctx context.Context) (container.InspectResponse, error) { return e.find(ctx, r.ID, r.Owner) })
 	if err != nil {
 		return nil, err
 	}

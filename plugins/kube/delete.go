@@ -26,6 +26,12 @@ func (e *Engine) Delete(r *atom.EngineDeleteRequest) error {
 		return err
 	}
 	if !found.over && !found.doomed && !r.Force {
+		// Another router may have seen the end before our watch does.
+		if found, err = e.find(ctx, r.ID, r.Owner, true); err != nil {
+			return err
+		}
+	}
+	if !found.over && !found.doomed && !r.Force {
 		state := "has not started yet"
 		if found.began {
 			state = "is running"

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/atom-router/atom-router/internal/testenv"
@@ -24,9 +25,15 @@ type event struct {
 type summary struct {
 	output                  map[string]*strings.Builder // by package and test
 	passed, failed, skipped int
-	failures                []string
+	failures                []failure
 	skips                   map[string]int // by reason
 	engines                 map[string]bool
+}
+
+// failure is a failed test and what it said, a line each.
+type failure struct {
+	pkg, test string
+	said      []string
 }
 
 // goTest runs `go test -json` and prints a line for each package, the output
@@ -100,7 +107,9 @@ func (s *summary) endTest(e event, key string) {
 		s.skips[s.reason(key)]++
 	case "fail":
 		s.failed++
-		s.failures = append(s.failures, e.Package+" "+e.Test)
+		f := failure{pkg: e.Package, test: e.Test, said: s.said(key)}
+		f.said = f.said[:min(len(f.said), 5)]
+		s.failures = append(s.failures, f)
 		if text := s.output[key]; text != nil {
 			fmt.Printf("--- %s\n%s", key, text)
 		}
@@ -114,7 +123,7 @@ func (s *summary) endPackage(e event) {
 	case e.Action == "fail":
 		// Its tests have counted themselves; a build, a panic or a leak that
 		// belongs to none of them has not.
-		if text := s.output[e.Package+" "]; text != nil && !slices.ContainsFunc(s.failures, func(f string) bool { return strings.HasPrefix(f, e.Package+" ") }) {
+		if text := s.output[e.Package+" "]; text != nil && !slices.ContainsFunc(s.failures, func(f failure) bool { return f.pkg == e.Package }) {
 			s.failed++
 			fmt.Print(text)
 		}
@@ -124,25 +133,37 @@ func (s *summary) endPackage(e event) {
 	}
 }
 
-// reason is what a skipped test said of it: its output but for the framework's
-// own lines.
+// reason is what a skipped test said of it.
 func (s *summary) reason(key string) string {
-	text := s.output[key]
-	if text == nil {
-		return "no reason given"
-	}
-	for line := range strings.Lines(text.String()) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "===") || strings.HasPrefix(line, "---") || strings.HasPrefix(line, testenv.Exercised) {
-			continue
-		}
-		if _, said, ok := strings.Cut(line, ".go:"); ok {
-			if _, said, ok = strings.Cut(said, ": "); ok && !strings.HasPrefix(said, testenv.Exercised) {
-				return said
-			}
+	for _, line := range s.said(key) {
+		if _, said, ok := strings.Cut(line, ": "); ok {
+			return said
 		}
 	}
 	return "no reason given"
+}
+
+// said are the lines that a test logged, each with its file and line, and
+// without those that go on: the logs of a whole cluster may stand there.
+func (s *summary) said(key string) []string {
+	text := s.output[key]
+	if text == nil {
+		return nil
+	}
+	var lines []string
+	for line := range strings.Lines(text.String()) {
+		if strings.HasPrefix(line, "     ") { // goes on
+			continue
+		}
+		line = strings.TrimSpace(line)
+		place, said, _ := strings.Cut(line, ": ")
+		file, number, ok := strings.Cut(place, ".go:")
+		if _, err := strconv.Atoi(number); !ok || err != nil || strings.Contains(file, " ") || strings.HasPrefix(said, testenv.Exercised) {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func (s *summary) print() {
@@ -156,7 +177,10 @@ func (s *summary) print() {
 		fmt.Printf("Skipped %d: %s\n", s.skips[reason], reason)
 	}
 	for _, f := range s.failures {
-		fmt.Println("Failed:", f)
+		fmt.Println("Failed:", f.pkg, f.test)
+		for _, line := range f.said {
+			fmt.Println("   ", line)
+		}
 	}
 	fmt.Printf("%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 }
