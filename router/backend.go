@@ -17,7 +17,7 @@ type backend struct {
 func (b *backend) health() Health {
 	var h Health
 	if i := b.current.Load(); i != nil {
-		if p := i.probed.Load(); p != nil {
+		if p := i.probed.Load(); p != nil && !i.outdated(p) { // or a Create would be refused unasked
 			h.Capabilities = p.can
 		}
 	}

@@ -132,11 +132,15 @@ func (i *instance) hurried(ctx context.Context) (atom.Capabilities, error) {
 // known is the last probe's result while it may be believed.
 func (i *instance) known() *probe {
 	p := i.probed.Load()
-	if p != nil && (p.doubted || p.err != nil && time.Since(p.at) > probeErrorKept || i.renew > 0 && time.Since(p.at) > i.renew) {
+	if p != nil && (p.doubted || p.err != nil && time.Since(p.at) > probeErrorKept || i.outdated(p)) {
 		return nil
 	}
 	return p
 }
+
+// outdated reports that what a probe said may have changed since: a daemon gets
+// other backends, and is the same.
+func (i *instance) outdated(p *probe) bool { return i.renew > 0 && time.Since(p.at) > i.renew }
 
 // doubt forgets the last probe after a call that was Unavailable: the next
 // Create asks whether the backend is there before it is asked to make

@@ -384,3 +384,32 @@ func TestCrashLoopIsQuiet(t *testing.T) {
 		}
 	})
 }
+
+// What a daemon cannot do it may be able to do after its reload, which nobody
+// tells us of: a Create is not refused for longer than that is believed.
+func TestADaemonLearns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine := &fake{can: atom.Capabilities{atom.CapImages}}
+		p := &plug{engine: engine}
+		e := plugged(t, p)
+		s := e.now.backends[0].supervisor
+		s.start = func(ctx context.Context) (*instance, error) {
+			i, err := p.start(ctx)
+			i.renew = daemonRenew
+			return i, err
+		}
+		r := &atom.EngineCreateRequest{Image: "x"}
+		r.Spec.User = "1000"
+		for _, after := range []time.Duration{0, daemonRenew} {
+			time.Sleep(after)
+			if _, err := e.Create(r); !errdefs.IsNotImplemented(err) {
+				t.Errorf("before: %v", err)
+			}
+		}
+		engine.can = everything()
+		time.Sleep(daemonRenew + 1)
+		if _, err := e.Create(r); err != nil {
+			t.Errorf("after: %v", err)
+		}
+	})
+}

@@ -35,6 +35,7 @@ type fakeDaemon struct {
 	running bool
 	cut     func(size int) int // where a response breaks; nil: it does not
 	polls   int
+	removed bool // is being
 
 	// pulling tells of a pull that begins, and of one that is given up.
 	pulling chan bool
@@ -92,8 +93,14 @@ func (d *fakeDaemon) inspect(w http.ResponseWriter, r *http.Request) {
 func (d *fakeDaemon) logs(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	log := slices.Clone(d.log)
-	cut := d.cut
+	cut, removed := d.cut, d.removed
 	d.mu.Unlock()
+	if removed {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusConflict)
+		_, _ = w.Write([]byte(`{"message":"can not get logs from container which is dead or marked for removal"}`))
+		return
+	}
 	q := r.URL.Query()
 	if n, err := strconv.Atoi(q.Get("tail")); err == nil && n < len(log) {
 		log = log[len(log)-n:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -88,9 +89,11 @@ func sinceParam(ns int64) string {
 	return unixTime(ns)
 }
 
-// vanished says what a container that is gone means to a reader of its log.
+// vanished says what a container that is gone, or about to be, means to a
+// reader of its log.
 func (s *logSource) vanished(err error) error {
-	if errdefs.IsNotFound(err) {
+	// The daemon's words for a log while a container is removed (409).
+	if errdefs.IsNotFound(err) || err != nil && strings.Contains(err.Error(), "dead or marked for removal") {
 		return atom.Errorf(errdefs.ErrNotFound, "the atom was deleted while its log was read")
 	}
 	return err

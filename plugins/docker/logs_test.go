@@ -348,3 +348,18 @@ func FuzzParseCursor(f *testing.F) {
 		}
 	})
 }
+
+// While a container is removed its daemon says so of its log, with a conflict
+// and not that there is none.
+func TestLogsOfWhatIsBeingRemoved(t *testing.T) {
+	d := newFakeDaemon(t)
+	d.removed = true
+	logs, err := d.engine(t).Logs(&atom.EngineLogsRequest{ID: fakeID, Context: t.Context()})
+	if err == nil {
+		defer logs.Close()
+		_, err = io.ReadAll(logs)
+	}
+	if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), "deleted") {
+		t.Errorf("%v; want that the atom was deleted", err)
+	}
+}

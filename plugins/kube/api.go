@@ -142,9 +142,14 @@ func call[T any](ctx context.Context, a *api, request func(ctx context.Context, 
 
 var errNotReady = errors.New("is not ready yet")
 
-// settleTime is how long an API server may refuse to say whether it is ready
-// before what it refuses is believed.
-const settleTime = 2 * time.Second
+// How long an API server may refuse to say whether it is ready before what it
+// refuses is believed: that it does not know who asks, which a wrong token gets
+// too, and that it does not let them, which it says of /readyz to hardly anybody
+// once it has its roles. On a busy machine those take seconds.
+const (
+	unknownTime   = 2 * time.Second
+	forbiddenTime = 6 * time.Second
+)
 
 // settled makes a request. An API server that has just been started knows no
 // roles and no accounts, and refuses everybody, for a moment even to say that
@@ -160,6 +165,10 @@ func (a *api) settled(ctx context.Context, request func() error) error {
 		if first.IsZero() { // requests are slow at such times
 			first = time.Now()
 		}
+		patience := forbiddenTime
+		if apierrors.IsUnauthorized(err) {
+			patience = unknownTime
+		}
 		var code int
 		ready := a.rest.Get().AbsPath("/readyz").Do(ctx).StatusCode(&code).Error()
 		switch {
@@ -167,7 +176,7 @@ func (a *api) settled(ctx context.Context, request func() error) error {
 			return request()
 		case code == 0 || code >= 500:
 			return atom.Errorf(errdefs.ErrUnavailable, "the API server at %s %w: %w", a.server, errNotReady, ready)
-		case ctx.Err() != nil || time.Since(first) > settleTime:
+		case ctx.Err() != nil || time.Since(first) > patience:
 			return err
 		}
 		pause(ctx, backoff.Watch.After(1, rand.Int64N))

@@ -58,8 +58,9 @@ func TestListOfManyPages(t *testing.T) {
 	}
 }
 
-// finishedPod is the i-th of many atoms that have ended, on a node that is
-// none.
+// finishedPod is the i-th of many atoms that have ended, on no node: nobody
+// takes it up, and pods of a node that is not there are collected after 40
+// seconds (k8s.io/kubernetes, pkg/controller/podgc).
 func finishedPod(i int, image string) *corev1.Pod {
 	at := metav1.NewTime(time.Unix(1e9, 0))
 	return &corev1.Pod{
@@ -69,7 +70,7 @@ func finishedPod(i int, image string) *corev1.Pod {
 			Annotations: map[string]string{atom.LabelCreated: strconv.FormatInt(1e18+int64(i), 10), labelImage: image},
 		},
 		Spec: corev1.PodSpec{
-			NodeName: "no-such-node", RestartPolicy: corev1.RestartPolicyNever,
+			SchedulerName: "nobody", RestartPolicy: corev1.RestartPolicyNever,
 			Containers: []corev1.Container{{Name: containerName, Image: image}},
 		},
 		Status: corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{{

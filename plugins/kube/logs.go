@@ -76,7 +76,9 @@ func (e *Engine) Logs(r *atom.EngineLogsRequest) (io.ReadCloser, error) {
 	if !r.NoFollow {
 		e.watch.start()
 	}
-	found, err := e.find(s.ctx, r.ID, r.Owner, r.NoFollow)
+	// Whether a Tail's place is decided now is decided by whether the job has
+	// begun: another router may have shown that before our watch does.
+	found, err := e.find(s.ctx, r.ID, r.Owner, r.NoFollow || s.tail != 0)
 	if err != nil {
 		s.cancel()
 		return nil, err

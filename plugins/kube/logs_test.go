@@ -25,6 +25,10 @@ type cutting struct {
 }
 
 func (c *cutting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/pods") { // the list, which is slow
+		<-r.Context().Done()
+		return
+	}
 	if !strings.HasSuffix(r.URL.Path, "/log") {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(c.pod)
@@ -69,5 +73,29 @@ func TestLogCutWithinALine(t *testing.T) {
 				t.Errorf("%q after %d answers, %v; want %q after %d", got, c.asked, err, test.want, test.asked)
 			}
 		})
+	}
+}
+
+// Where a Tail begins is decided when it is asked for, also where another router
+// has seen the job begin before our watch does.
+func TestTailAheadOfTheWatch(t *testing.T) {
+	p := finishedPod(1, "image")
+	p.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
+	p.Namespace, p.ResourceVersion, p.UID = "ns", "5", "uid"
+	c := &cutting{pod: p, answers: []string{"2026-01-02T03:04:05.000000001Z one\n"}}
+	e := engineAt(t, c)
+	before := p.DeepCopy()
+	before.ResourceVersion, before.Status = "4", corev1.PodStatus{Phase: corev1.PodPending}
+	e.watch.pods.replace([]*record{e.settings.recordOf(before)}, "4")
+	e.watch.pods.setWell(true)
+	logs, err := e.Logs(&atom.EngineLogsRequest{ID: identity{"ns", p.Name, "uid"}.String(), Tail: atom.TailNone, Context: t.Context()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked == 0 {
+		t.Error("nobody has looked at the log yet")
 	}
 }

@@ -78,12 +78,12 @@ func textOf(t testing.TB, r io.ReadCloser) string {
 	return string(text)
 }
 
-// running waits until an atom runs.
+// running waits until an atom runs, or has run.
 func running(t testing.TB, s space, e *kube.Engine, id string) {
 	t.Helper()
 	s.Eventually(t, "the atom to run", func() error {
 		a, err := e.Get(&atom.EngineGetRequest{ID: id, Context: t.Context()})
-		if err == nil && a.State() != atom.Running {
+		if err == nil && a.State() != atom.Running && !a.State().Done() {
 			err = errors.New(string(a.State()))
 		}
 		return err
@@ -114,7 +114,16 @@ func TestConfigOnTheCluster(t *testing.T) {
 	})
 	r := request(t, "info", ";", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 	r.Spec.User = "1000"
-	a := create(t, e, r)
+	var a atom.Atom
+	s.Eventually(t, "admission to know the priority class", func() (err error) {
+		if a, err = e.Create(r); errdefs.IsPermissionDenied(err) && strings.Contains(err.Error(), class.Name) {
+			return err
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return nil
+	})
 	if info := waited(t, e, a.ID()); info.Result != atom.Success {
 		t.Fatalf("it ended as %s: %s", info.Result, info.Message)
 	}
@@ -487,11 +496,15 @@ func TestRefusedCreates(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Eventually(t, "admission to object", func() error {
-		_, err := e.Create(request(t, "exit", "0"))
-		if errdefs.IsFailedPrecondition(err) && strings.Contains(err.Error(), "PodSecurity") {
+		a, err := e.Create(request(t, "exit", "0"))
+		switch {
+		case errdefs.IsFailedPrecondition(err) && strings.Contains(err.Error(), "PodSecurity"):
 			return nil
+		case err == nil:
+			err = e.Delete(&atom.EngineDeleteRequest{ID: a.ID(), Force: true, Context: ctx})
+			return errors.Join(errors.New("it was created"), err)
 		}
-		return errors.Join(errors.New("it did not"), err)
+		return err
 	})
 	nothingLeft(t, s)
 }
@@ -529,7 +542,14 @@ func TestEvicted(t *testing.T) {
 	s := newSpace(t)
 	e := s.engine(t, kube.Config{})
 	a := create(t, e, request(t, "trap", "0", ";", "print", "ready", ";", "sleep", "10m"))
-	running(t, s, e, a.ID())
+	logs, err := e.Logs(&atom.EngineLogsRequest{ID: a.ID(), Context: t.Context()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	if _, err := io.ReadFull(logs, make([]byte, len("ready\n"))); err != nil { // from then on SIGTERM is its own to take
+		t.Fatal(err)
+	}
 	if err := s.Admin.PolicyV1().Evictions(s.Name).Evict(t.Context(), &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: s.Name, Name: nameOf(t, a.ID())}}); err != nil {
 		t.Fatal(err)
 	}
@@ -550,10 +570,10 @@ func TestNeverStarts(t *testing.T) {
 		says   string
 	}{
 		"an image that cannot be pulled": {func(r *atom.EngineCreateRequest) { r.Image = "127.0.0.1:1/x:1" }, kube.Config{PullTimeout: "1s"}, atom.StartupFailure, "127.0.0.1:1"},
-		"unschedulable":                  {func(r *atom.EngineCreateRequest) { r.Spec.Resources.GPUs = 1 }, kube.Config{StartupTimeout: "3s"}, atom.ResourceFailure, "Unschedulable"},
+		"unschedulable":                  {func(r *atom.EngineCreateRequest) { r.Spec.Resources.GPUs = 1 }, kube.Config{StartupTimeout: "15s"}, atom.ResourceFailure, "Unschedulable"},
 		"a claim that is not there": {func(r *atom.EngineCreateRequest) {
 			r.Spec.Mounts = []container.Mount{{Type: container.MountTypeVolume, Source: "absent", Target: "/v"}}
-		}, kube.Config{StartupTimeout: "3s"}, atom.ResourceFailure, "absent"},
+		}, kube.Config{StartupTimeout: "15s"}, atom.ResourceFailure, "absent"},
 		"a secret that is not there": {func(*atom.EngineCreateRequest) {}, kube.Config{
 			Template: "spec: {containers: [{name: atom, envFrom: [{secretRef: {name: absent}}]}]}",
 		}, atom.StartupFailure, "absent"},
