@@ -101,6 +101,10 @@ func outlive(t *testing.T, e *router.Engine, backend, image, program string) {
 	case <-time.After(30 * time.Second):
 		t.Error("the wait has not ended")
 	}
+	// The last fault may have met a plugin that nobody needed any more.
+	if _, err := e.Get(&atom.EngineGetRequest{ID: a.ID(), Context: t.Context()}); err != nil {
+		t.Error(err)
+	}
 	for _, b := range e.Backends() {
 		if b.Restarts < len(faults) {
 			t.Errorf("backend %s was started again %d times, under %d faults", b.Name, b.Restarts, len(faults))

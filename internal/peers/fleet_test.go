@@ -123,7 +123,11 @@ func TestSchedulerOnAFleet(t *testing.T) {
 	e := fleet(t, owner,
 		router.Backend{Name: "host", Plugin: "process", Settings: settings{"state_dir": t.TempDir()}},
 		router.Backend{Name: "docker", Plugin: "docker", Settings: settings{"host": host}},
-		router.Backend{Name: "kube", Plugin: "kube", Settings: settings{"kubeconfig": space.Kubeconfig}})
+		router.Backend{Name: "kube", Plugin: "kube", Settings: settings{
+			// With another grace than the scheduler's a pod is deleted to stop it,
+			// and its log goes with it.
+			"kubeconfig": space.Kubeconfig, "stop_timeout": grace.String(),
+		}})
 
 	var jobs []Job
 	var want []expected

@@ -309,7 +309,11 @@ func TestOpenStreams(t *testing.T) {
 	if err := <-waited; err != nil {
 		t.Fatal(err)
 	}
-	after := scrape(t, e.url)
+	var after map[string]float64
+	until(t, func() bool { // Close waits for nobody
+		after = scrape(t, e.url)
+		return after[`open_requests{backend="local",operation="logs"}`] == 0
+	})
 	expect(t, after, map[string]float64{
 		`open_requests{backend="local",operation="logs"}`: 0,
 		`open_requests{backend="local",operation="wait"}`: 0,
