@@ -110,12 +110,15 @@ func logRangePromises() []Promise {
 			if err != nil || len(all) != 8 {
 				return fmt.Errorf("%d lines of 8 have a timestamp, %w", len(all), errors.Join(err))
 			}
-			for _, c := range []struct{ from, tail, want int }{{2, 3, 5}, {6, 5, 6}} {
-				got, err := e.Read(ctx, a.ID(), func(r *atom.EngineLogsRequest) { r.Since, r.Tail = all[c.from].at, c.tail })
+			for _, c := range []struct{ from, tail int }{{2, 3}, {6, 5}} {
+				since := all[c.from].at
+				got, err := e.Read(ctx, a.ID(), func(r *atom.EngineLogsRequest) { r.Since, r.Tail = since, c.tail })
 				if err != nil {
 					return err
 				}
-				if err := same(got, lines("line", c.want, 8)); err != nil {
+				// A backend that reads late gives lines before it the same time.
+				first := slices.IndexFunc(all, func(l stampedLine) bool { return !l.at.Before(since) })
+				if err := same(got, lines("line", max(first, 8-c.tail), 8)); err != nil {
 					return fmt.Errorf("tail %d since line %d: %w", c.tail, c.from, err)
 				}
 			}
