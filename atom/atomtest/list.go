@@ -170,20 +170,22 @@ func listPromises() []Promise {
 				}
 				done <- nil
 			}()
-			for {
+			// One list on the other's heels would keep a backend from the atoms.
+			return poll(ctx, "atoms to come and go", func() (bool, error) {
 				list, err := e.List(ctx, stays.CreatedAt(), time.Time{})
 				if err != nil {
-					return err
+					return false, err
 				}
 				if index(list, stays.ID()) < 0 {
-					return errors.New("an atom that stayed was missing")
+					return false, errors.New("an atom that stayed was missing")
 				}
 				select {
 				case err := <-done:
-					return err
+					return true, err
 				default:
+					return false, nil
 				}
-			}
+			})
 		}},
 	}
 }
