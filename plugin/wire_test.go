@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -130,38 +131,45 @@ func everyCall(c *Client) map[string]func(context.Context) error {
 	}
 }
 
+// The time is a bubble's, which stands still until all wait: no call runs out
+// before the engine has it.
 func TestCancelReachesTheEngine(t *testing.T) {
-	var arrived, ended sync.WaitGroup
-	c := connect(t, &scripted{do: func(ctx context.Context) error {
-		arrived.Done()
-		<-ctx.Done()
-		ended.Done()
-		return ctx.Err()
-	}})
-	for name, call := range everyCall(c) {
+	for name := range everyCall(nil) {
 		t.Run(name, func(t *testing.T) {
-			arrived.Add(1)
-			ended.Add(1)
-			ctx, cancel := context.WithCancel(t.Context())
-			go func() { arrived.Wait(); cancel() }() // ends with the call's arrival
-			err := call(ctx)
-			if !errors.Is(err, context.Canceled) || !errdefs.IsCanceled(err) {
-				t.Errorf("cancelled: %v", err)
-			}
-			ended.Wait()
+			synctest.Test(t, func(t *testing.T) {
+				call, ended := blocked(t, name)
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Millisecond, cancel)
+				if err := call(ctx); !errors.Is(err, context.Canceled) || !errdefs.IsCanceled(err) {
+					t.Errorf("cancelled: %v", err)
+				}
+				<-ended
+			})
 		})
 		t.Run(name+" deadline", func(t *testing.T) {
-			arrived.Add(1)
-			ended.Add(1)
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			err := call(ctx)
-			if !errors.Is(err, context.DeadlineExceeded) || !errdefs.IsDeadlineExceeded(err) {
-				t.Errorf("past its deadline: %v", err)
-			}
-			ended.Wait()
+			synctest.Test(t, func(t *testing.T) {
+				call, ended := blocked(t, name)
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) || !errdefs.IsDeadlineExceeded(err) {
+					t.Errorf("past its deadline: %v", err)
+				}
+				<-ended
+			})
 		})
 	}
+}
+
+// blocked is a call to an engine that works on it until its context ends, and
+// then closes ended.
+func blocked(t *testing.T, name string) (call func(context.Context) error, ended chan struct{}) {
+	ended = make(chan struct{})
+	c := connect(t, &scripted{do: func(ctx context.Context) error {
+		<-ctx.Done()
+		close(ended)
+		return ctx.Err()
+	}})
+	return everyCall(c)[name], ended
 }
 
 func TestErrorsOfEveryCall(t *testing.T) {
