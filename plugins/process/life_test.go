@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -255,8 +256,20 @@ func TestHalfMade(t *testing.T) {
 		if got := get(t, e, a.ID); got.State != atom.Created {
 			t.Errorf("got %+v", got)
 		}
+		// Asked for here, since afterwards it would leave out what was written.
+		in, err := e.Logs(&atom.EngineLogsRequest{ID: a.ID, Tail: atom.TailNone, Context: bounded(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
 		followed := make(chan string, 1)
-		go func() { followed <- logs(t, e, atom.EngineLogsRequest{ID: a.ID, Tail: atom.TailNone}) }()
+		go func() { // ends with the log
+			text, err := io.ReadAll(in)
+			if err != nil {
+				t.Errorf("following: %v", err)
+			}
+			followed <- string(text)
+		}()
 		if got := logs(t, e, atom.EngineLogsRequest{ID: a.ID, NoFollow: true}); got != "" {
 			t.Errorf("output %q", got)
 		}

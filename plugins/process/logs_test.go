@@ -366,8 +366,17 @@ func sum(b []byte) string {
 }
 
 func TestTimesOfRecords(t *testing.T) {
-	e := newEngine(t, t.TempDir())
-	a := create(t, e, sh("echo one; sleep 0.02; echo two; sleep 0.02; echo three"))
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	// What is in the pipe at a time is one record, so each line waits until the
+	// one before it has been recorded.
+	a := create(t, e, sh("cd "+dir+"; echo one; "+untilFile("one")+"; echo two; "+untilFile("two")+"; echo three"))
+	written := ""
+	for _, line := range []string{"one", "two"} {
+		written += line + "\n"
+		awaitOutput(t, e, a.ID, written)
+		touch(t, filepath.Join(dir, line))
+	}
 	end := wait(t, e, a.ID)
 	all := chunks(t, e, atom.EngineLogsRequest{ID: a.ID, Timestamps: true})
 	last := a.CreatedAt

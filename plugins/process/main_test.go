@@ -168,6 +168,16 @@ func awaitOutput(t *testing.T, e *Engine, id, want string) {
 	}
 }
 
+// untilFile is what a script waits with until the test has made a file.
+func untilFile(path string) string { return "until test -e " + path + "; do sleep 0.01; done" }
+
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // eventually polls a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

@@ -4,6 +4,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -30,7 +31,7 @@ func TestRun(t *testing.T) {
 		code         int
 		out          string
 	}{
-		{"success", "echo out; sleep 0.05; echo err >&2", atom.Success, 0, "out\nerr\n"},
+		{"success", "echo out", atom.Success, 0, "out\n"},
 		{"failure", "printf unfinished; exit 3", atom.Failure, 3, "unfinished"},
 		{"126 of a program that ran", "exit 126", atom.Failure, 126, ""},
 		{"killed", "kill -KILL $$", atom.Killed, 137, ""},
@@ -48,6 +49,19 @@ func TestRun(t *testing.T) {
 				t.Errorf("times out of order: %+v", info)
 			}
 		})
+	}
+}
+
+// TestStreamsInOrder: what is written to one stream after the other's was
+// recorded stands after it. Nothing else orders two pipes.
+func TestStreamsInOrder(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	a := create(t, e, sh("echo out; "+untilFile(dir+"/go")+"; echo err >&2"))
+	awaitOutput(t, e, a.ID, "out\n")
+	touch(t, dir+"/go")
+	if out := logs(t, e, atom.EngineLogsRequest{ID: a.ID}); out != "out\nerr\n" {
+		t.Errorf("got %q", out)
 	}
 }
 
@@ -236,11 +250,11 @@ func TestNothingOutlivesTheMainProcess(t *testing.T) {
 	e := newEngine(t, t.TempDir())
 	for _, tt := range []struct{ name, script string }{
 		{"same group", "(trap '' TERM HUP; sleep 1000) & echo $!"},
-		{"own session", "setsid sh -c 'trap \"\" TERM HUP; echo $$; sleep 1000' & sleep 0.2"},
-		{"orphan of an orphan", "setsid sh -c '(setsid sh -c \"echo \\$\\$; sleep 1000\") & exit' & sleep 0.2"},
+		{"own session", "setsid sh -c 'trap \"\" TERM HUP; echo $$; >up; sleep 1000' & " + untilFile("up")},
+		{"orphan of an orphan", "setsid sh -c '(setsid sh -c \"echo \\$\\$; >up; sleep 1000\") & exit' & " + untilFile("up")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := create(t, e, sh(tt.script))
+			a := create(t, e, sh("cd "+t.TempDir()+"; "+tt.script))
 			out := logs(t, e, atom.EngineLogsRequest{ID: a.ID})
 			if info := wait(t, e, a.ID); info.Result != atom.Success {
 				t.Errorf("got %+v", info)
@@ -359,16 +373,25 @@ func TestDelete(t *testing.T) {
 	if err := e.Delete(&atom.EngineDeleteRequest{ID: a.ID}); !errdefs.IsFailedPrecondition(err) {
 		t.Errorf("delete of a running atom: %v", err)
 	}
-	waited := make(chan atom.Atom, 1)
-	go func() {
-		got, _ := e.Wait(&atom.EngineWaitRequest{ID: a.ID, Context: bounded(t)})
-		waited <- got
+	waited := make(chan error, 1)
+	go func() { // ends with the atom
+		got, err := e.Wait(&atom.EngineWaitRequest{ID: a.ID, Context: bounded(t)})
+		if err == nil && got.Result() != atom.Killed && (got.State() != atom.Deleted || got.Result() != atom.Unknown) {
+			err = fmt.Errorf("got %+v", atom.InfoOf(got))
+		}
+		waited <- err
 	}()
+	// One that begins after the Delete finds no atom.
+	eventually(t, "the Wait watches", func() bool {
+		e.watch.mu.Lock()
+		defer e.watch.mu.Unlock()
+		return len(e.watch.subs) > 0
+	})
 	if err := e.Delete(&atom.EngineDeleteRequest{ID: a.ID, Force: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-waited; got.Result() != atom.Killed && (got.State() != atom.Deleted || got.Result() != atom.Unknown) {
-		t.Errorf("waiter got %+v", atom.InfoOf(got))
+	if err := <-waited; err != nil {
+		t.Errorf("wait: %v", err)
 	}
 	b := create(t, e, r) // the Key is free, and names another incarnation
 	if b.ID == a.ID {
