@@ -180,7 +180,7 @@ var scrubs = []struct {
 	{regexp.MustCompile(`docker:[0-9a-f]{64}`), "docker:NATIVE"},
 	{regexp.MustCompile(`kube:[a-z0-9-]+/atom-[a-z2-7]{26}/[0-9a-f-]{36}`), "kube:NATIVE"},
 	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"`), `"TIME"`},
-	{regexp.MustCompile(`(just now|\d+s ago) +`), "AGO "},
+	{regexp.MustCompile(`(just now|\d+[smhd] ago) +`), "AGO "},
 	{regexp.MustCompile(`/\S+/testscript-main\d+/bin`), "BIN"},
 	{regexp.MustCompile(`(CREATED|SINCE) +`), "$1 "},
 }
