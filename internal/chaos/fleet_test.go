@@ -50,8 +50,8 @@ type outcome struct {
 type member struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
-	jobs map[int]*job
-	gone chan struct{} // closed when it was reaped
+	jobs map[int]*job  // nil when it is gone
+	gone chan struct{} // closed when it was reaped, under the fleet's mu
 }
 
 func newFleet(t *testing.T, s setup, jobs []job) *fleet {
@@ -163,8 +163,8 @@ func (f *fleet) listen(place int, m *member, out io.Reader) {
 		f.mu.Unlock()
 	}
 	err := m.cmd.Wait()
-	close(m.gone)
 	f.mu.Lock()
+	close(m.gone)
 	for _, j := range m.jobs {
 		f.waiting = append([]*job{j}, f.waiting...)
 		f.done[j.N].again++
@@ -179,6 +179,7 @@ func (f *fleet) listen(place int, m *member, out io.Reader) {
 	if !closing {
 		if err := f.begin(place); err != nil {
 			f.t.Error(err)
+			f.close() // nobody is to wait for a successor
 		}
 	}
 }
@@ -204,9 +205,14 @@ func (f *fleet) pending() int {
 	return n
 }
 
+// pick returns the router in a place, or the successor of one that was killed
+// there once that has begun. A fleet that closes has none.
 func (f *fleet) pick(n uint64) *member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for f.members[n%routers].jobs == nil && !f.closing {
+		f.changed.Wait()
+	}
 	return f.members[n%routers]
 }
 
@@ -228,13 +234,21 @@ func (f *fleet) pause(n uint64) error {
 	return m.cmd.Process.Signal(syscall.SIGCONT)
 }
 
-// end lets the routers end in good order.
-func (f *fleet) end() {
+// close tells the routers to end in good order. There will be no others.
+func (f *fleet) close() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.closing = true
 	f.changed.Broadcast()
-	members := f.members
-	f.mu.Unlock()
+}
+
+// end returns when all routers have ended, in good order.
+func (f *fleet) end() {
+	var members []*member
+	for n := range uint64(routers) {
+		members = append(members, f.pick(n))
+	}
+	f.close()
 	for _, m := range members {
 		select {
 		case <-m.gone:
