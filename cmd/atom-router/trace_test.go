@@ -3,8 +3,8 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -37,8 +37,8 @@ type receiver struct {
 func startReceiver(t *testing.T) *receiver {
 	t.Helper()
 	program := testenv.OTLPReceiver(t)
-	r := &receiver{grpc: freeAddress(t), http: freeAddress(t)}
-	cmd := exec.Command(program, r.grpc, r.http)
+	r := &receiver{}
+	cmd := exec.Command(program)
 	stdin, err := cmd.StdinPipe() // its end ends it
 	if err != nil {
 		t.Fatal(err)
@@ -53,8 +53,8 @@ func startReceiver(t *testing.T) *receiver {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(stdout)
-	if first, err := lines.ReadString('\n'); first != "ready\n" {
-		t.Fatalf("the receiver says %q, %v, %s", first, err, stderr.String())
+	if _, err := fmt.Fscanf(lines, "ready %s %s\n", &r.grpc, &r.http); err != nil {
+		t.Fatalf("the receiver does not say where it listens: %v, %s", err, stderr.String())
 	}
 	read := make(chan struct{})
 	go func() { // ends with the receiver
@@ -79,15 +79,24 @@ func startReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// freeAddress is one of this machine that nobody listens at.
-func freeAddress(t *testing.T) string {
+// deadAddress is one of this machine that nobody listens at, nor can while the
+// test runs: a socket has it that does not listen.
+func deadAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { syscall.Close(fd) })
+	syscall.CloseOnExec(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }
 
 // text is all that it received.
@@ -289,7 +298,7 @@ func TestTracesThatAreNotSent(t *testing.T) {
 			warning: "is neither otlp nor none"},
 		{name: "another protocol", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + r.http, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json"},
 			warning: "is neither grpc nor http/protobuf"},
-		{name: "nobody there", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + freeAddress(t)}, warning: "traces"},
+		{name: "nobody there", env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + deadAddress(t)}, warning: "traces"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cmd := s.command("list", "-o", "json")

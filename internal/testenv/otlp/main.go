@@ -1,7 +1,7 @@
 // Command otlp is the OpenTelemetry collector's own receiver of OTLP, and
 // nothing behind it: it prints what it receives, as OTLP's JSON, a line for
-// each message. Its arguments are the addresses for gRPC and HTTP; it prints
-// "ready" first and ends with its stdin.
+// each message. First it prints where it listens, "ready GRPC-ADDRESS
+// HTTP-ADDRESS", and it ends with its stdin.
 package main
 
 import (
@@ -22,13 +22,14 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		log.Fatal("usage: otlp GRPC-ADDRESS HTTP-ADDRESS")
+	if len(os.Args) != 1 {
+		log.Fatal("usage: otlp")
 	}
-	if err := serve(os.Args[1], os.Args[2]); err != nil {
+	if err := serve(); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -38,13 +39,13 @@ type host struct{}
 
 func (host) GetExtensions() map[component.ID]component.Component { return nil }
 
-func serve(grpc, http string) error {
+func serve() error {
 	ctx := context.Background()
 	factory := otlpreceiver.NewFactory()
 	config := factory.CreateDefaultConfig()
 	err := confmap.NewFromStringMap(map[string]any{"protocols": map[string]any{
-		"grpc": map[string]any{"endpoint": grpc},
-		"http": map[string]any{"endpoint": http},
+		"grpc": map[string]any{"endpoint": "127.0.0.1:0"},
+		"http": map[string]any{"endpoint": "127.0.0.1:0"},
 	}}).Unmarshal(config)
 	if err != nil {
 		return err
@@ -63,10 +64,12 @@ func serve(grpc, http string) error {
 	if err != nil {
 		return err
 	}
+	// Its log alone tells which ports it was given.
+	core, told := observer.New(zap.InfoLevel)
 	r, err := factory.CreateTraces(ctx, receiver.Settings{
 		ID: component.NewID(factory.Type()),
 		TelemetrySettings: component.TelemetrySettings{
-			Logger: zap.NewNop(), TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
+			Logger: zap.New(core), TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 			Resource: pcommon.NewResource(),
 		},
 	}, config, print)
@@ -76,7 +79,15 @@ func serve(grpc, http string) error {
 	if err := r.Start(ctx, host{}); err != nil {
 		return err
 	}
-	fmt.Println("ready")
+	addresses := []any{"ready"}
+	for _, protocol := range []string{"GRPC", "HTTP"} {
+		started := told.FilterMessage("Starting " + protocol + " server").All()
+		if len(started) != 1 {
+			return fmt.Errorf("the receiver's log does not tell where it serves %s: %v", protocol, told.All())
+		}
+		addresses = append(addresses, started[0].ContextMap()["endpoint"])
+	}
+	fmt.Println(addresses...)
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
 	}
