@@ -179,11 +179,13 @@ func takeRound(ctx context.Context, fleets []*grown, counts bool) error {
 	}
 	// Lookup and List ask all backends, and leave them busy.
 	for i, g := range fleets {
-		for range cycles / 10 {
-			if err := live(i, g.lookups(), true); err != nil {
+		for n := range cycles / 4 {
+			if err := live(i, g.lookups(), n >= cycles/20); err != nil { // the first wake the processes here too
 				return err
 			}
 		}
+	}
+	for i, g := range fleets {
 		for range cycles / 40 {
 			if err := live(i, g.lists(), true); err != nil {
 				return err
