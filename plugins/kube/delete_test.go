@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atom-router/atom-router/atom"
 )
@@ -16,9 +15,7 @@ import (
 // A client of several routers may see an atom's end at one and delete it at
 // another, whose watch has not brought the end yet: that is no reason to refuse.
 func TestDeleteAheadOfTheWatch(t *testing.T) {
-	ended := finishedPod(1, "image")
-	ended.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
-	ended.Namespace, ended.ResourceVersion, ended.UID = "ns", "5", "uid"
+	ended := servedPod()
 	runs := ended.DeepCopy()
 	runs.ResourceVersion = "4"
 	runs.Status.Phase = "Running"

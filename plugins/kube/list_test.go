@@ -79,3 +79,11 @@ func finishedPod(i int, image string) *corev1.Pod {
 		}}},
 	}
 }
+
+// servedPod is a finished pod as an API server gives it.
+func servedPod() *corev1.Pod {
+	p := finishedPod(1, "image")
+	p.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
+	p.Namespace, p.ResourceVersion, p.UID = "ns", "5", "uid"
+	return p
+}

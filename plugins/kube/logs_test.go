@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atom-router/atom-router/atom"
 )
@@ -60,16 +59,17 @@ func TestLogCutWithinALine(t *testing.T) {
 		{"gone meanwhile", []string{first + second[:len(second)-2], "unable to retrieve container logs for containerd://0"}, "one\ntw", 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := finishedPod(1, "image")
-			p.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
-			p.Namespace, p.ResourceVersion, p.UID = "ns", "5", "uid"
+			p := servedPod()
 			c := &cutting{pod: p, answers: test.answers}
 			logs, err := engineAt(t, c).Logs(&atom.EngineLogsRequest{ID: identity{"ns", p.Name, "uid"}.String(), NoFollow: true, Context: t.Context()})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer logs.Close()
-			if got, err := io.ReadAll(logs); err != nil || string(got) != test.want || c.asked != test.asked {
+			got, err := io.ReadAll(logs)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if err != nil || string(got) != test.want || c.asked != test.asked {
 				t.Errorf("%q after %d answers, %v; want %q after %d", got, c.asked, err, test.want, test.asked)
 			}
 		})
@@ -79,9 +79,7 @@ func TestLogCutWithinALine(t *testing.T) {
 // Where a Tail begins is decided when it is asked for, also where another router
 // has seen the job begin before our watch does.
 func TestTailAheadOfTheWatch(t *testing.T) {
-	p := finishedPod(1, "image")
-	p.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
-	p.Namespace, p.ResourceVersion, p.UID = "ns", "5", "uid"
+	p := servedPod()
 	c := &cutting{pod: p, answers: []string{"2026-01-02T03:04:05.000000001Z one\n"}}
 	e := engineAt(t, c)
 	before := p.DeepCopy()
