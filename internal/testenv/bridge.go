@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -14,31 +16,75 @@ import (
 
 // bridge is a network bridge of a daemon's own. With the default one, two
 // daemons would share it, and with none dockerd removes that of the other.
-type bridge struct{ name, address string }
+type bridge struct{ name string }
 
-// bridgeOf is the bridge of the daemon in these directories. Its addresses are
-// of 198.18.0.0/15, which is for tests (RFC 2544).
+// bridgeOf is the bridge of the daemon in these directories.
 func bridgeOf(run string) bridge {
 	sum := sha256.Sum256([]byte(run))
-	return bridge{name: "atd" + hex.EncodeToString(sum[:4]), address: fmt.Sprintf("198.%d.%d.1/24", 18+sum[4]%2, sum[5])}
+	return bridge{"atb" + hex.EncodeToString(sum[:4])}
 }
 
-// subnet is the network of which the bridge has the first address.
-func (b bridge) subnet() string { return strings.Replace(b.address, ".1/", ".0/", 1) }
+// address is the bridge's own, with the length of its network's prefix.
+func (b bridge) address() (netip.Prefix, error) {
+	i, err := net.InterfaceByName(b.name)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("bridge %s: %w", b.name, err)
+	}
+	addresses, err := i.Addrs()
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("bridge %s: %w", b.name, err)
+	}
+	for _, a := range addresses {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
+			return p, nil
+		}
+	}
+	return netip.Prefix{}, fmt.Errorf("bridge %s has no IPv4 address", b.name)
+}
 
 func (b bridge) exists() bool {
 	_, err := os.Stat("/sys/class/net/" + b.name)
 	return err == nil
 }
 
+// add makes the bridge where there is none. Its network is one that no other
+// interface has: of two with the same, only the first would be routed to.
 func (b bridge) add() error {
+	unlock, err := lockMachine()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if b.exists() {
 		return nil
 	}
+	address, err := freeNetwork()
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		ip("link", "add", "name", b.name, "type", "bridge"),
-		ip("address", "add", b.address, "dev", b.name),
+		ip("address", "add", address.String(), "dev", b.name),
 		ip("link", "set", b.name, "up"))
+}
+
+// freeNetwork is the first address of a /24 that no interface has an address
+// of. It is of 198.18.0.0/15, which is for tests (RFC 2544).
+func freeNetwork() (netip.Prefix, error) {
+	taken, err := net.InterfaceAddrs()
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	for n := range 512 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{198, byte(18 + n/256), byte(n), 1}), 24)
+		if !slices.ContainsFunc(taken, func(a net.Addr) bool {
+			other, err := netip.ParsePrefix(a.String())
+			return err == nil && other.Overlaps(p)
+		}) {
+			return p, nil
+		}
+	}
+	return netip.Prefix{}, errors.New("every network of 198.18.0.0/15 is some interface's")
 }
 
 func (b bridge) remove() error {

@@ -69,6 +69,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.ports, err = freePorts(); err != nil {
 		return err
 	}
+	if err := c.bridge().add(); err != nil {
+		return err
+	}
 	if err := c.writeFiles(); err != nil {
 		return err
 	}
@@ -87,7 +90,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	// Pods reach the API server where every pod looks for it, without a
 	// kube-proxy.
-	if err := errors.Join(c.bridge().add(), c.bridge().lead(apiService, 443, c.ports.apiServer)); err != nil {
+	if err := c.bridge().lead(apiService, 443, c.ports.apiServer); err != nil {
 		return err
 	}
 	if err := c.Start(ctx, Kubelet); err != nil {
@@ -149,8 +152,4 @@ func (c *Cluster) LogTails(w io.Writer) {
 }
 
 // bridge is what the pods' network hangs on.
-func (c *Cluster) bridge() bridge {
-	b := bridgeOf(c.run)
-	b.name = "atk" + b.name[3:]
-	return b
-}
+func (c *Cluster) bridge() bridge { return bridgeOf(c.run) }

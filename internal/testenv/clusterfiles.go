@@ -82,6 +82,10 @@ const token = "administrator"
 
 // writeFiles writes what the parts are configured by.
 func (c *Cluster) writeFiles() error {
+	network, err := c.bridge().address()
+	if err != nil {
+		return err
+	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return err
@@ -127,7 +131,7 @@ state = %q
 		"cni/pods.conflist": fmt.Sprintf(`{"cniVersion": "0.4.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": %q, "isGateway": true, "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]], "routes": [{"dst": %q}]}},
   {"type": "loopback"}]}
-`, c.bridge().name, c.path("addresses"), c.bridge().subnet(), serviceRange),
+`, c.bridge().name, c.path("addresses"), network.Masked(), serviceRange),
 		"kubelet.yaml": fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: 127.0.0.1

@@ -17,14 +17,7 @@ func StartKube(t testing.TB, o ClusterOptions) *Cluster {
 	if programs == "" {
 		t.Skip("this test needs a cluster that it may break, and only one that it may not was given in " + ClusterVariable)
 	}
-	run, err := os.MkdirTemp("/run", "atk")
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, err := os.MkdirTemp("/var/lib", "atom-test-kube")
-	if err != nil {
-		t.Fatal(err)
-	}
+	state, run := privateDirs(t, privateKube)
 	c, err := StartCluster(t.Context(), state, run, programs, o)
 	if err != nil {
 		t.Fatal(err)
@@ -47,16 +40,7 @@ func StartKube(t testing.TB, o ClusterOptions) *Cluster {
 func StartDocker(t testing.TB) *Daemon {
 	t.Helper()
 	Docker(t)
-	// Sockets have short paths; and what the test's own directory would
-	// remove at its end must be unmounted first.
-	run, err := os.MkdirTemp("/run", "atd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, err := os.MkdirTemp("/var/lib", "atom-test-docker")
-	if err != nil {
-		t.Fatal(err)
-	}
+	state, run := privateDirs(t, privateDocker)
 	d, err := StartDaemon(t.Context(), state, run)
 	if err != nil {
 		t.Fatal(err)
