@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/api"
@@ -24,24 +21,18 @@ import (
 // as large, and encoded for each answer. They run until all of them end at
 // once.
 type dockerShaped struct {
+	*shaped
 	count   int
 	started time.Time
-
-	mu    sync.Mutex
-	ended chan struct{} // closed when the containers ended
-	at    time.Time
-
-	inspections, waits atomic.Int64
 }
 
-// serveDocker is the process of one. At / POST /end ends the containers, and
-// POST /begin has them run again.
-func serveDocker(socket, count string) error {
+// serveDocker is the process of one.
+func serveDocker(socket, aside, count string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return err
 	}
-	d := &dockerShaped{count: n, started: time.Now(), ended: make(chan struct{})}
+	d := &dockerShaped{newShaped(), n, time.Now()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", api.DefaultVersion) })
 	mux.HandleFunc("/{version}/version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
@@ -49,38 +40,11 @@ func serveDocker(socket, count string) error {
 	mux.HandleFunc("/{version}/containers/{id}/json", d.inspect)
 	mux.HandleFunc("/{version}/containers/{id}/wait", d.wait)
 	mux.HandleFunc("/{version}/events", d.events)
-	mux.HandleFunc("POST /end", func(http.ResponseWriter, *http.Request) { d.end() })
-	mux.HandleFunc("POST /begin", func(http.ResponseWriter, *http.Request) { d.begin() })
-	mux.HandleFunc("/asked", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, d.inspections.Load(), d.waits.Load()) })
-	mux.HandleFunc("POST /tidy", func(http.ResponseWriter, *http.Request) { debug.FreeOSMemory() })
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
 	}
-	return serveShape(l, mux)
-}
-
-func (d *dockerShaped) end() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.at.IsZero() {
-		d.at = time.Now()
-		close(d.ended)
-	}
-}
-
-func (d *dockerShaped) begin() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.at, d.ended = time.Time{}, make(chan struct{})
-}
-
-// now is since when the containers have ended, zero while they run, and what
-// is closed when they do.
-func (d *dockerShaped) now() (time.Time, <-chan struct{}) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.at, d.ended
+	return d.serve(aside, func() error { return (&http.Server{Handler: mux, ConnState: d.tally}).Serve(l) })
 }
 
 // dockerID is the ID of container n; the older, the lower.
@@ -130,7 +94,6 @@ func (d *dockerShaped) endpoint(n int) *network.EndpointSettings {
 }
 
 func (d *dockerShaped) inspect(w http.ResponseWriter, r *http.Request) {
-	defer d.inspections.Add(1)
 	n, err := strconv.ParseInt(r.PathValue("id"), 16, 64)
 	if err != nil || int(n) >= d.count {
 		w.Header().Set("Content-Type", "application/json")

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -14,7 +16,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/runtime/serializer/streaming"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	restwatch "k8s.io/client-go/rest/watch"
 
 	"github.com/atom-router/atom-router/atom"
 )
@@ -22,15 +27,25 @@ import (
 // kubeNamespace is the only one of a kubeShaped server.
 const kubeNamespace = "jobs"
 
-// kubeShaped answers as an API server with any number of finished pods does:
-// by pages, in protobuf, encoded for each answer.
+// kubeShaped answers as an API server with any number of pods does: over TLS
+// and HTTP/2, by pages, in protobuf, encoded for each answer.
 type kubeShaped struct {
-	pods  []corev1.Pod // sorted by name, as in etcd
+	*shaped
+	pods  []corev1.Pod // finished; sorted by name, as in etcd
 	codec *protobuf.Serializer
+	raw   *protobuf.RawSerializer // of what a watch wraps events in
 }
 
-// serveKube is the process of one.
-func serveKube(kubeconfig, count string) error {
+// kubeStreams is how many streams an API server allows on a connection
+// (k8s.io/apiserver, pkg/server/secure_serving.go).
+const kubeStreams = 100
+
+// kubeVersion is that of lists while pods run. The end of each has one of its
+// own after it.
+const kubeVersion = 100_000
+
+// serveKube is the process of one, whose pods are finished until they begin.
+func serveKube(kubeconfig, aside, count string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return err
@@ -39,7 +54,8 @@ func serveKube(kubeconfig, count string) error {
 	if err := corev1.AddToScheme(scheme); err != nil {
 		return err
 	}
-	k := &kubeShaped{codec: protobuf.NewSerializer(scheme, scheme)}
+	k := &kubeShaped{shaped: newShaped(), codec: protobuf.NewSerializer(scheme, scheme), raw: protobuf.NewRawSerializer(scheme, scheme)}
+	k.end()
 	now := time.Now()
 	for i := range n {
 		k.pods = append(k.pods, podOf(i, now))
@@ -51,20 +67,43 @@ func serveKube(kubeconfig, count string) error {
 	mux.HandleFunc("POST "+at, func(w http.ResponseWriter, _ *http.Request) { // the probe: there is one already
 		k.answer(w, http.StatusConflict, &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusConflict, Reason: metav1.StatusReasonAlreadyExists})
 	})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: kubeStreams}
+	server.Config.ConnState = k.tally
+	server.StartTLS()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	text := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "x",
 		"contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}], "users": [{"name": "x", "user": {}}],
-		"clusters": [{"name": "x", "cluster": {"server": "http://%s"}}]}`, l.Addr())
+		"clusters": [{"name": "x", "cluster": {"server": %q, "certificate-authority-data": %q}}]}`, server.URL, base64.StdEncoding.EncodeToString(ca))
 	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 		return err
 	}
-	return serveShape(l, mux)
+	return k.serve(aside, func() error { select {} }) // the server serves already
 }
 
 func podName(i int) string { return fmt.Sprintf("atom-%026d", i) }
+
+// podNumber is the i of a podName.
+func podNumber(name string) (int, error) { return strconv.Atoi(strings.TrimPrefix(name, "atom-")) }
+
+func podUID(i int) string { return fmt.Sprintf("830d0b44-0000-4000-8000-%012d", i) }
+
+// pod is one as it is now.
+func (k *kubeShaped) pod(i int) *corev1.Pod {
+	p := k.pods[i]
+	if at, _ := k.now(); !at.IsZero() {
+		return &p
+	}
+	p.ResourceVersion = strconv.Itoa(1000 + i)
+	p.Status.Phase = corev1.PodRunning
+	status := p.Status.ContainerStatuses[0]
+	yes := true
+	status.Ready, status.Started = true, &yes
+	status.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: status.State.Terminated.StartedAt}}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+	return &p
+}
 
 // podOf is a finished job's pod as the engine makes it and a cluster fills it
 // in.
@@ -78,7 +117,7 @@ func podOf(i int, now time.Time) corev1.Pod {
 	return corev1.Pod{
 		TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: podName(i), Namespace: kubeNamespace, UID: types.UID(fmt.Sprintf("830d0b44-0000-4000-8000-%012d", i)), ResourceVersion: strconv.Itoa(1000 + i), CreationTimestamp: at(0),
+			Name: podName(i), Namespace: kubeNamespace, UID: types.UID(podUID(i)), ResourceVersion: strconv.Itoa(kubeVersion + 1 + i), CreationTimestamp: at(0),
 			Labels: map[string]string{atom.Label: "atom", atom.LabelOwner: atom.DefaultOwner},
 			Annotations: map[string]string{
 				atom.LabelCreated: strconv.FormatInt(created.UnixNano(), 10), atom.LabelName: "job-" + strconv.Itoa(i), atom.LabelRule: "default",
@@ -123,9 +162,7 @@ func (k *kubeShaped) answer(w http.ResponseWriter, code int, o runtime.Object) {
 func (k *kubeShaped) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if q.Get("watch") != "" {
-		w.Header().Set("Content-Type", runtime.ContentTypeProtobuf+";stream=watch")
-		w.(http.Flusher).Flush()
-		<-r.Context().Done() // nothing happens any more
+		k.watch(w, r)
 		return
 	}
 	from, _ := strconv.Atoi(q.Get("continue"))
@@ -134,21 +171,59 @@ func (k *kubeShaped) list(w http.ResponseWriter, r *http.Request) {
 		limit = len(k.pods)
 	}
 	to := min(from+limit, len(k.pods))
-	page := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, ListMeta: metav1.ListMeta{ResourceVersion: "100000"}, Items: k.pods[from:to]}
+	page := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(kubeVersion)}}
+	if at, _ := k.now(); !at.IsZero() {
+		page.ResourceVersion = strconv.Itoa(kubeVersion + len(k.pods))
+	}
+	for i := from; i < to; i++ {
+		page.Items = append(page.Items, *k.pod(i))
+	}
 	if to < len(k.pods) {
 		page.Continue = strconv.Itoa(to)
 	}
 	k.answer(w, http.StatusOK, page)
 }
 
-func (k *kubeShaped) get(w http.ResponseWriter, r *http.Request) {
-	i, err := strconv.Atoi(strings.TrimLeft(strings.TrimPrefix(r.PathValue("name"), "atom-"), "0"))
-	if r.PathValue("name") == podName(0) {
-		i, err = 0, nil
+// watch tells of the end of all pods, or of that of one, unless whoever asks has
+// seen it.
+func (k *kubeShaped) watch(w http.ResponseWriter, r *http.Request) {
+	from, to := 0, len(k.pods)
+	if name, one := strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name="); one {
+		i, err := podNumber(name)
+		if err != nil || i >= len(k.pods) {
+			k.answer(w, http.StatusBadRequest, &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusBadRequest, Reason: metav1.StatusReasonBadRequest})
+			return
+		}
+		from, to = i, i+1
 	}
+	_, ended := k.now()
+	k.waits.Add(1)
+	defer k.waits.Add(-1)
+	w.Header().Set("Content-Type", runtime.ContentTypeProtobuf+";stream=watch")
+	w.(http.Flusher).Flush()
+	if since, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion")); since > kubeVersion {
+		ended = nil
+	}
+	select {
+	case <-ended:
+	case <-r.Context().Done():
+		return
+	}
+	out := restwatch.NewEncoder(streaming.NewEncoder(protobuf.LengthDelimitedFramer.NewFrameWriter(w), k.raw), k.codec)
+	for i := from; i < to; i++ {
+		if out.Encode(&watch.Event{Type: watch.Modified, Object: k.pod(i)}) != nil {
+			return
+		}
+		w.(http.Flusher).Flush()
+	}
+	<-r.Context().Done()
+}
+
+func (k *kubeShaped) get(w http.ResponseWriter, r *http.Request) {
+	i, err := podNumber(r.PathValue("name"))
 	if err != nil || i >= len(k.pods) {
 		k.answer(w, http.StatusNotFound, &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound})
 		return
 	}
-	k.answer(w, http.StatusOK, &k.pods[i])
+	k.answer(w, http.StatusOK, k.pod(i))
 }

@@ -35,7 +35,7 @@ func child(name string, args []string) {
 		if name == "child-kube" {
 			serve = serveKube
 		}
-		exitOn(serve(args[0], args[1]))
+		exitOn(serve(args[0], args[1], args[2]))
 	case "child-health":
 		exitOn(serveHealth(args[0], args[1]))
 	case "child-floor":

@@ -12,7 +12,10 @@ import (
 	"github.com/docker/docker/client"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	restclient "k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/atom-router/atom-router/atom"
@@ -150,17 +153,11 @@ func (s *shape) straight() (list func(context.Context) func(found func()) error,
 			return func(found func()) error { return inspectAll(ctx, api, found) }
 		}, "the Docker client's list and one inspect after the other", err
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", s.at)
-	if err != nil {
-		return nil, "", err
-	}
-	config.QPS, config.Burst = float32(wide.qps*10), wide.burst*10
-	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf
-	pods, err := kubernetes.NewForConfig(config)
+	pods, _, err := s.pods()
 	return func(ctx context.Context) func(func()) error {
 		return func(found func()) error {
 			for n := range listedAtoms { // which the scheduler knows
-				if _, err := pods.CoreV1().Pods(kubeNamespace).Get(ctx, podName(n), metav1.GetOptions{}); err != nil {
+				if _, err := pods.Get(ctx, podName(n), metav1.GetOptions{}); err != nil {
 					return err
 				}
 				found()
@@ -168,6 +165,26 @@ func (s *shape) straight() (list func(context.Context) func(found func()) error,
 			return nil
 		}
 	}, "client-go's GET of one pod after the other", err
+}
+
+// pods is client-go with settings like the plugin's, but without limits, and
+// what closes its connections.
+func (s *shape) pods() (typedcorev1.PodInterface, func(), error) {
+	config, err := clientcmd.BuildConfigFromFlags("", s.at)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.QPS = -1
+	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf
+	c, err := restclient.HTTPClientFor(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := kubernetes.NewForConfigAndClient(config, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return client.CoreV1().Pods(kubeNamespace), func() { utilnet.CloseIdleConnectionsFor(c.Transport) }, nil
 }
 
 func inspectAll(ctx context.Context, api *client.Client, found func()) error {

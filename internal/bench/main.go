@@ -64,6 +64,7 @@ func main() {
 		{"list", measureList},
 		{"load", func(ctx context.Context, rounds int) ([]figure, error) { return measureLoad(ctx, rounds, *loadFor) }},
 		{"docker-waits", measureDockerWaits},
+		{"kube-waits", measureKubeWaits},
 		{"kube-create", measureKubeCreate},
 		{"kube-requests", measureKubeRequests},
 		{"kube-get", measureKubeGet},

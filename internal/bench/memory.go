@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -112,4 +113,18 @@ func childOf(parent int, program string, others ...int) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("no child of process %d runs %s", parent, program)
+}
+
+// processorTimeOf is what a process has used of the processors, in steps of 10
+// ms (proc(5): /proc/pid/stat, USER_HZ), 0 if it is gone.
+func processorTimeOf(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name of the program, in parentheses, may hold spaces.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
 }
