@@ -68,7 +68,8 @@ lint: tools ## gofmt, vet, staticcheck, drift of go.mod and generated code
 	@./internal/tools/lint.sh $(TOOLS) $(PROTO)
 
 bench: build tools ## measure against baselines, with Docker and Kubernetes where they can be had, and make docs/performance.md
-	$(TESTENV) run go run ./internal/bench
+	go run ./internal/bench -engines without
+	$(TESTENV) run go run ./internal/bench -engines with
 	@cd internal/tools && go build -o $(TOOLS)/ ./plot
 	$(TOOLS)/plot -out docs/performance docs/performance/growth.txt
 	$(TOOLS)/benchstat docs/performance/*.txt

@@ -11,7 +11,8 @@
 //
 // Measurements that need Docker or Kubernetes use DOCKER_HOST,
 // ATOM_TEST_KUBECONFIG and ATOM_TEST_IMAGE, as `make testenv` writes them, and
-// are left out aloud where there is none.
+// are left out aloud where there is none. The others are better measured before
+// those run: -engines without, and then -engines with, is what `make bench` does.
 package main
 
 import (
@@ -30,6 +31,7 @@ import (
 type measurement struct {
 	name string
 	run  func(ctx context.Context, rounds int) ([]figure, error)
+	real bool // needs Docker or Kubernetes
 }
 
 // errNoEngine leaves a measurement out for want of a real engine.
@@ -43,38 +45,43 @@ func main() {
 	}
 	rounds := flag.Int("rounds", 6, "rounds of each measurement; at least 5, and 6 for an interval that benchstat trusts")
 	loadFor := flag.Duration("load", time.Minute, "how long the daemon is under load, undisturbed and then restarted all the while")
+	engines := flag.String("engines", "", "with: only what needs Docker or Kubernetes; without: only what does not, better measured before they run")
 	onlyPage := flag.Bool("page", false, "measure nothing, and make the page from the results that there are")
 	flag.Parse()
 	all := []measurement{
-		{"decide", measureDecide},
-		{"get", measureGet},
-		{"floor", measureFloor},
-		{"create", measureCreate},
-		{"storm", measureStorm},
-		{"docker-storm", measureDockerStorm},
-		{"kube-storm", measureKubeStorm},
-		{"logs", measureLogs},
-		{"follows", measureFollows},
-		{"log-delay", measureLogDelay},
-		{"start", measureStart},
-		{"growth", measureGrowth},
-		{"recovery", measureRecovery},
-		{"waits", measureWaits},
-		{"crash-loop", measureCrashLoop},
-		{"list", measureList},
-		{"load", func(ctx context.Context, rounds int) ([]figure, error) { return measureLoad(ctx, rounds, *loadFor) }},
-		{"docker-waits", measureDockerWaits},
-		{"kube-waits", measureKubeWaits},
-		{"kube-create", measureKubeCreate},
-		{"kube-requests", measureKubeRequests},
-		{"kube-get", measureKubeGet},
-		{"kube-memory", measureKubeMemory},
+		{name: "decide", run: measureDecide},
+		{name: "get", run: measureGet},
+		{name: "floor", run: measureFloor},
+		{name: "create", run: measureCreate, real: true},
+		{name: "storm", run: measureStorm},
+		{name: "docker-storm", run: measureDockerStorm, real: true},
+		{name: "kube-storm", run: measureKubeStorm, real: true},
+		{name: "logs", run: measureLogs, real: true},
+		{name: "follows", run: measureFollows},
+		{name: "log-delay", run: measureLogDelay, real: true},
+		{name: "start", run: measureStart},
+		{name: "growth", run: measureGrowth},
+		{name: "recovery", run: measureRecovery},
+		{name: "waits", run: measureWaits},
+		{name: "crash-loop", run: measureCrashLoop},
+		{name: "list", run: measureList},
+		{name: "load", run: func(ctx context.Context, rounds int) ([]figure, error) { return measureLoad(ctx, rounds, *loadFor) }},
+		{name: "docker-waits", run: measureDockerWaits},
+		{name: "kube-waits", run: measureKubeWaits},
+		{name: "kube-create", run: measureKubeCreate, real: true},
+		{name: "kube-requests", run: measureKubeRequests, real: true},
+		{name: "kube-get", run: measureKubeGet, real: true},
+		{name: "kube-memory", run: measureKubeMemory, real: true},
+	}
+	wanted, err := choose(all, flag.Args(), *engines)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	var err error
 	if !*onlyPage {
-		err = measure(ctx, all, flag.Args(), max(*rounds, 5))
+		err = measure(ctx, wanted, max(*rounds, 5))
 	}
 	if err := errors.Join(err, writePage()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -82,18 +89,28 @@ func main() {
 	}
 }
 
-func measure(ctx context.Context, all []measurement, wanted []string, rounds int) error {
-	for _, w := range wanted {
-		if !slices.ContainsFunc(all, func(m measurement) bool { return m.name == w }) {
-			return fmt.Errorf("no measurement is called %q", w)
+// choose returns those of the names, or those that -engines says.
+func choose(all []measurement, names []string, engines string) (chosen []measurement, err error) {
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(m measurement) bool { return m.name == name }) {
+			return nil, fmt.Errorf("no measurement is called %q", name)
 		}
 	}
+	if !slices.Contains([]string{"", "with", "without"}, engines) {
+		return nil, fmt.Errorf("-engines is with or without, not %q", engines)
+	}
+	for _, m := range all {
+		if len(names) > 0 && slices.Contains(names, m.name) || len(names) == 0 && (engines == "" || m.real == (engines == "with")) {
+			chosen = append(chosen, m)
+		}
+	}
+	return chosen, nil
+}
+
+func measure(ctx context.Context, chosen []measurement, rounds int) error {
 	machine := thisMachine()
 	var missed int
-	for _, m := range all {
-		if len(wanted) > 0 && !slices.Contains(wanted, m.name) {
-			continue
-		}
+	for _, m := range chosen {
 		figures, err := m.run(ctx, rounds)
 		if errors.Is(err, errNoEngine) {
 			fmt.Printf("%-14s left out: %v\n", m.name, err)
