@@ -96,21 +96,25 @@ func (s *shape) straightWaits(ctx context.Context) (w waiting, codes time.Durati
 			_, err := api.ContainerInspect(ctx, dockerID(n))
 			return err
 		},
-		func() error {
-			err := until("opening ContainerWaits", func() (bool, error) {
-				_, open, err := s.open()
-				return open == dockerWaits, err
-			})
-			if err == nil {
-				err = s.tidy()
-			}
-			if err == nil {
-				connections, _, err = s.open()
-			}
-			return err
-		}, func() error { began = time.Now(); return s.finish() })
+		func() (err error) { connections, err = s.opened(dockerWaits); return err }, func() error { began = time.Now(); return s.finish() })
 	w.connections = float64(connections)
 	return w, codes, err
+}
+
+// opened waits until n waits are open at the engine and have left no garbage
+// there, and says over how many connections.
+func (s *shape) opened(n int) (connections int, err error) {
+	err = until("opening waits", func() (bool, error) {
+		_, open, err := s.open()
+		return open == n, err
+	})
+	if err == nil {
+		err = s.tidy()
+	}
+	if err == nil {
+		connections, _, err = s.open()
+	}
+	return connections, err
 }
 
 // routedWaits are n through a new router and plugin, for the atoms of those
@@ -240,19 +244,7 @@ func (s *shape) watches(ctx context.Context) (w waiting, err error) {
 			}
 			return fmt.Errorf("the watch of %s ended before its pod", podName(n))
 		},
-		func() error {
-			err := until("opening watches", func() (bool, error) {
-				_, open, err := s.open()
-				return open == openWaits, err
-			})
-			if err == nil {
-				err = s.tidy()
-			}
-			if err == nil {
-				connections, _, err = s.open()
-			}
-			return err
-		}, s.finish)
+		func() (err error) { connections, err = s.opened(openWaits); return err }, s.finish)
 	w.connections = float64(connections)
 	return w, err
 }

@@ -52,7 +52,8 @@ type Up struct {
 	Missing map[string]error // by engine: why there is none
 }
 
-// Up starts what is not up yet, and removes what killed tests left. An engine that cannot be had is no error.
+// Up starts what is not up yet, and removes what killed tests left. An engine
+// that cannot be had is no error.
 func (e *Env) Up(ctx context.Context) (Up, error) {
 	up := Up{Missing: make(map[string]error)}
 	if os.Geteuid() == 0 { // who else could have started any

@@ -66,23 +66,28 @@ func removeLeftovers() error {
 // leftovers are the directories under privateRun whose owner is gone, with the
 // locks on them.
 func leftovers() (map[string]*os.File, error) {
+	var owners []string
+	for _, kind := range []string{privateDocker, privateKube} {
+		found, _ := filepath.Glob(filepath.Join(privateRun, kind+"*", ownerFile))
+		owners = append(owners, found...)
+	}
+	if len(owners) == 0 {
+		return nil, nil // nor need there be a privateRun
+	}
 	unlock, err := lockMachine()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 	left := make(map[string]*os.File)
-	for _, kind := range []string{privateDocker, privateKube} {
-		owners, _ := filepath.Glob(filepath.Join(privateRun, kind+"*", ownerFile))
-		for _, path := range owners {
-			switch owner, e := lockFile(path, 0, syscall.LOCK_EX|syscall.LOCK_NB); {
-			case e == nil:
-				left[filepath.Dir(path)] = owner
-			case errors.Is(e, syscall.EWOULDBLOCK): // its test runs
-			case errors.Is(e, os.ErrNotExist): // it has just ended
-			default:
-				err = errors.Join(err, e)
-			}
+	for _, path := range owners {
+		switch owner, e := lockFile(path, 0, syscall.LOCK_EX|syscall.LOCK_NB); {
+		case e == nil:
+			left[filepath.Dir(path)] = owner
+		case errors.Is(e, syscall.EWOULDBLOCK): // its test runs
+		case errors.Is(e, os.ErrNotExist): // it has just ended
+		default:
+			err = errors.Join(err, e)
 		}
 	}
 	return left, err

@@ -3,6 +3,7 @@ package testenv
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -11,25 +12,24 @@ import (
 	"testing"
 )
 
-// killedVariable makes TestOfAKilledRun the process that is killed.
+// killedVariable makes TestLeftovers the process that is killed.
 const killedVariable = "ATOM_TEST_TO_BE_KILLED"
-
-// TestOfAKilledRun is no test of its own: it has a daemon until it is killed.
-func TestOfAKilledRun(t *testing.T) {
-	if os.Getenv(killedVariable) == "" {
-		return
-	}
-	d := StartDocker(t)
-	fmt.Printf("running %s %s\n", d.run, d.state)
-	select {}
-}
 
 // TestLeftovers: what a killed test left is removed by who comes next; what a
 // test still uses is left alone.
 func TestLeftovers(t *testing.T) {
+	if os.Getenv(killedVariable) != "" {
+		d := StartDocker(t)
+		fmt.Printf("running %s %s\n", d.run, d.state)
+		_, _ = io.Copy(io.Discard, os.Stdin) // or until the other test is gone
+		return
+	}
 	ours := StartDocker(t)
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestOfAKilledRun$")
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestLeftovers$")
 	cmd.Env = append(os.Environ(), killedVariable+"=1")
+	if _, err := cmd.StdinPipe(); err != nil { // which ends with this process
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
