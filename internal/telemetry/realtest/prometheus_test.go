@@ -3,12 +3,12 @@ package realtest
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +16,9 @@ import (
 
 	"github.com/atom-router/atom-router/internal/testenv"
 )
+
+// listens is where Prometheus says which port it took.
+var listens = regexp.MustCompile(`address=(127\.0\.0\.1:[1-9][0-9]*)`)
 
 // prometheus is a Prometheus that scrapes and evaluates every second.
 type prometheus struct{ url string }
@@ -38,19 +41,13 @@ scrape_configs:
 	if out, err := exec.Command(filepath.Join(programs, "promtool"), "check", "config", path).CombinedOutput(); err != nil {
 		t.Fatalf("promtool: %v\n%s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(programs, "prometheus"), "--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address)
+		"--web.listen-address=127.0.0.1:0")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -64,7 +61,14 @@ scrape_configs:
 			t.Logf("Prometheus:\n%s", text)
 		}
 	})
-	p := &prometheus{url: "http://" + address}
+	p := &prometheus{}
+	until(t, func() bool {
+		text, err := os.ReadFile(log.Name())
+		if found := listens.FindSubmatch(text); err == nil && found != nil {
+			p.url = "http://" + string(found[1])
+		}
+		return p.url != ""
+	})
 	until(t, func() bool {
 		resp, err := http.Get(p.url + "/-/ready")
 		if err != nil {
