@@ -72,7 +72,7 @@ bench: build tools ## measure against baselines, with Docker and Kubernetes wher
 	$(TESTENV) run go run ./internal/bench -engines with
 	@cd internal/tools && go build -o $(TOOLS)/ ./plot
 	$(TOOLS)/plot -out docs/performance docs/performance/growth.txt
-	$(TOOLS)/benchstat docs/performance/*.txt
+	$(TOOLS)/benchstat -col goos -ignore .file,name,detail,aim,aim-is,date,commit docs/performance/*.txt
 
 generate: tools ## generate the protocol's Go code
 	$(TOOLS)/protogen -bin $(TOOLS) -root plugin/proto $(PROTO)

@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,12 +17,13 @@ import (
 const decideRules = 1000
 
 // benchLine is what `go test -bench -benchmem` prints of one benchmark.
-var benchLine = regexp.MustCompile(`BenchmarkDecide/([a-z]+(?:-[a-z]+)*)\S*\s+\d+\s+([\d.]+) ns/op\s+\d+ B/op\s+(\d+) allocs/op`)
+var benchLine = regexp.MustCompile(`Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op\s+(?:([\d.]+) B/rule\s+)?\d+ B/op\s+(\d+) allocs/op`)
 
 // measureDecide takes package router's own benchmarks of decisions in which the
 // last rule matches. Those over 1,000 rules are compared with as many calls of
 // path.Match, which is what a router without an idea would do, and that over
-// 10,000 with cel-go and OPA's Rego evaluating the same rules.
+// 10,000 with going through all of them, and with cel-go and OPA's Rego evaluating
+// the same rules.
 func measureDecide(ctx context.Context, rounds int) (figures []figure, err error) {
 	others, err := startPolicies(ctx)
 	if err != nil {
@@ -30,13 +32,14 @@ func measureDecide(ctx context.Context, rounds int) (figures []figure, err error
 	defer func() { err = errors.Join(err, others.close()) }()
 	times, ratios := map[string][]float64{}, map[string][]float64{}
 	allocs := map[string]string{}
+	var kept []string // of a rule, by its index, in bytes
 	for range rounds {
 		baseline := matchThousand()
 		cel, rego, err := others.decide()
 		if err != nil {
 			return nil, err
 		}
-		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkDecide$", "-benchmem", "-benchtime", "300ms", "./router")
+		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(Decide|DecideWithoutIndex|Index)$", "-benchmem", "-benchtime", "300ms", "./router")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s", err, out)
@@ -45,21 +48,26 @@ func measureDecide(ctx context.Context, rounds int) (figures []figure, err error
 		if len(found) == 0 {
 			return nil, fmt.Errorf("no figures in %q", out)
 		}
+		ns := map[string]float64{}
 		for _, m := range found {
-			ns, err := strconv.ParseFloat(m[2], 64)
-			if err != nil {
+			name := strings.TrimPrefix(m[1], "Decide/")
+			if ns[name], err = strconv.ParseFloat(m[2], 64); err != nil {
 				return nil, err
 			}
-			times[m[1]] = append(times[m[1]], ns/1000)
-			ratios[m[1]] = append(ratios[m[1]], ns/float64(baseline.Nanoseconds()))
-			allocs[m[1]] = m[3]
-			if m[1] == "ten-thousand" {
-				ratios["cel"] = append(ratios["cel"], cel/ns)
-				ratios["rego"] = append(ratios["rego"], rego/ns)
-				times["cel"] = append(times["cel"], cel/1000)
-				times["rego"] = append(times["rego"], rego/1000)
+			times[name] = append(times[name], ns[name]/1000)
+			ratios[name] = append(ratios[name], ns[name]/float64(baseline.Nanoseconds()))
+			allocs[name] = m[4]
+			if m[3] != "" {
+				kept = append(kept, m[3])
 			}
 		}
+		for name, other := range map[string]float64{"cel": cel, "rego": rego, "all": ns["DecideWithoutIndex/ten-thousand"]} {
+			ratios[name] = append(ratios[name], other/ns["ten-thousand"])
+			times[name] = append(times[name], other/1000)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, errors.New("no figure of what the index keeps")
 	}
 	for _, kind := range []string{"images", "labels"} {
 		figures = append(figures,
@@ -70,10 +78,14 @@ func measureDecide(ctx context.Context, rounds int) (figures []figure, err error
 	return append(figures,
 		figure{slug: "ten-thousand", name: "Decision over 10,000 rules, the last matches", values: times["ten-thousand"], unit: "µs", aim: 50, atMost: true,
 			detail: allocs["ten-thousand"] + " allocations in all"},
+		figure{slug: "all", name: "Going through all of them, without the index / the same", values: ratios["all"], unit: "x",
+			detail: fmt.Sprintf("%.0f µs", median(times["all"]))},
 		figure{slug: "cel", name: "cel-go, a program for each rule / the same", values: ratios["cel"], unit: "x", aim: 1,
 			detail: fmt.Sprintf("cel-go %.0f µs", median(times["cel"]))},
 		figure{slug: "rego", name: "OPA's Rego, one prepared query / the same", values: ratios["rego"], unit: "x", aim: 1,
-			detail: fmt.Sprintf("Rego %.0f µs", median(times["rego"]))}), nil
+			detail: fmt.Sprintf("Rego %.0f µs", median(times["rego"]))},
+		figure{slug: "index", name: "Making the index of 10,000 rules, once for each config", values: times["Index"], unit: "µs",
+			detail: kept[0] + " bytes a rule"}), nil
 }
 
 // matchThousand is the baseline: the same patterns with the standard library.

@@ -94,9 +94,14 @@ func (f figure) String() string {
 		f.name, f.number(median(f.values)), f.spread(), len(f.values), aim, f.detail)
 }
 
+// median of an even number of values is between the two in the middle.
 func median[T float64 | time.Duration](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
 // medianOf times n calls and returns the median of one.

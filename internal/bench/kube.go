@@ -132,7 +132,8 @@ func (c *cluster) run(ctx context.Context) (id string, err error) {
 }
 
 // straight is client-go used as its users do: one shared informer, and an
-// event handler that wakes who waits.
+// event handler that wakes who waits. It takes a job for ended when the engine
+// does, with its container.
 type straight struct {
 	c     *cluster
 	mu    sync.Mutex
@@ -158,11 +159,19 @@ func (s *straight) end(name string) chan corev1.PodPhase {
 }
 
 func (s *straight) look(p *corev1.Pod) {
-	if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
-		return
+	phase := p.Status.Phase
+	if phase != corev1.PodSucceeded && phase != corev1.PodFailed {
+		// A kubelet tells of the container's end some seconds before the pod's.
+		if len(p.Status.ContainerStatuses) == 0 || p.Status.ContainerStatuses[0].State.Terminated == nil {
+			return
+		}
+		phase = corev1.PodFailed
+		if p.Status.ContainerStatuses[0].State.Terminated.ExitCode == 0 {
+			phase = corev1.PodSucceeded
+		}
 	}
 	select {
-	case s.end(p.Name) <- p.Status.Phase:
+	case s.end(p.Name) <- phase:
 	default:
 	}
 }

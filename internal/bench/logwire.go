@@ -23,8 +23,8 @@ const (
 )
 
 // compareWire has the logs of an engine that only pours them out read through
-// router and plugin, and as many bytes from a bare gRPC stream with messages
-// as large: what is between the two is the router's and the plugin's own part.
+// router and plugin, and as many bytes from a bare gRPC stream, as gRPC does it
+// by itself, with messages of the size that it carries fastest.
 func compareWire(ctx context.Context, rounds int) (race, error) {
 	conn, _, stop, err := startBare(ctx)
 	if err != nil {

@@ -16,7 +16,7 @@ const page = "docs/performance.md"
 var pageText string
 
 // writePage renders the page from its template and from the results that there
-// are. Everything that it says in numbers comes from those.
+// are, which its tables show.
 func writePage() error {
 	text, err := renderPage(read)
 	if err != nil {
@@ -28,7 +28,6 @@ func writePage() error {
 func renderPage(read func(measurement string) (results, error)) ([]byte, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"table": func(measurements ...string) (string, error) { return table(read, measurements) },
-		"value": func(measurement, slug string) (string, error) { return value(read, measurement, slug) },
 	}).Parse(pageText)
 	if err != nil {
 		return nil, err
@@ -82,21 +81,4 @@ func quoted(all []string, one string, first bool) string {
 func (r results) where() string {
 	m := r.machine
 	return fmt.Sprintf("%s, %s cores of %s, %s", m["date"], m["cores"], m["cpu"], m["go"])
-}
-
-// value is one figure's median, for use in a sentence.
-func value(read func(string) (results, error), measurement, slug string) (string, error) {
-	r, err := read(measurement)
-	if err != nil {
-		return "", err
-	}
-	for _, f := range r.figures {
-		if f.slug == slug {
-			return f.number(median(f.values)), nil
-		}
-	}
-	if len(r.figures) == 0 {
-		return "(not measured)", nil
-	}
-	return "", fmt.Errorf("no result of %s is called %q", measurement, slug)
 }

@@ -183,7 +183,7 @@ func measureDockerStorm(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	defer d.stop()
-	r, err := alternate(rounds,
+	r, err := alternate(2*rounds, // as few containers are started a second, one more or less shows
 		func() (time.Duration, error) {
 			return storm(dockerStormCreates, func() (string, error) { return d.startStraight(ctx) }, func(id string) error {
 				return d.straight.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
