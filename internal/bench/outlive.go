@@ -180,8 +180,8 @@ func (c *crowd) leave() {
 // a router of its own, whose first restart is not delayed.
 func measureRecovery(ctx context.Context, rounds int) ([]figure, error) {
 	const waits, follows = 1000, 50
-	var starts, recoveries []float64
-	once := func(kill bool) (took time.Duration, err error) {
+	var starts []float64
+	once := func(kill bool) (time.Duration, error) {
 		e, err := routerOver(ctx, "child-endless")
 		if err != nil {
 			return 0, err
@@ -206,9 +206,7 @@ func measureRecovery(ctx context.Context, rounds int) ([]figure, error) {
 			return 0, err
 		}
 		_, err = c.live(ctx, e, told.pid)
-		took = time.Since(began)
-		recoveries = append(recoveries, float64(took)/float64(time.Millisecond))
-		return took, err
+		return time.Since(began), err
 	}
 	r, err := alternate(rounds,
 		func() (time.Duration, error) { return once(false) },
@@ -216,6 +214,8 @@ func measureRecovery(ctx context.Context, rounds int) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	starts = starts[1:] // without the round that warms up, as in r
+	recoveries := r.times(time.Millisecond)
 	var toStart []float64
 	for n := range starts {
 		toStart = append(toStart, recoveries[n]/starts[n])
@@ -223,7 +223,7 @@ func measureRecovery(ctx context.Context, rounds int) ([]figure, error) {
 	return []figure{
 		{slug: "crowd", name: "Plugin killed under a crowd, until all are live again / the same crowd at a plugin that is started for it", values: r.ratios(), unit: "x", aim: 2, atMost: true,
 			sides: r, detail: fmt.Sprintf("%s, %d Waits and %d follows", r.against(), waits, follows)},
-		{slug: "start", name: "The same / the plugin's start with nobody waiting", values: toStart[1:], unit: "x",
+		{slug: "start", name: "The same / the plugin's start with nobody waiting", values: toStart, unit: "x",
 			detail: fmt.Sprintf("%.0f ms against %.0f ms", median(recoveries), median(starts))},
 	}, nil
 }

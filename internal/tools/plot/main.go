@@ -45,8 +45,15 @@ func run(out, file string) error {
 	if len(axes) == 0 {
 		return fmt.Errorf("%s has no lines named …/op=NAME/AXIS=SIZE", file)
 	}
+	named := map[string]bool{}
+	for _, costs := range axes {
+		for op := range costs {
+			named[op] = true
+		}
+	}
+	ops := slices.Sorted(maps.Keys(named))
 	for name, costs := range axes {
-		if err := drawAxis(filepath.Join(out, "growth-"+name+".svg"), name, costs); err != nil {
+		if err := drawAxis(filepath.Join(out, "growth-"+name+".svg"), name, ops, costs); err != nil {
 			return err
 		}
 	}
@@ -91,21 +98,27 @@ func read(file string) (map[string]costs, error) {
 	return axes, lines.Err()
 }
 
-// colours tell eight lines apart, on white and on black.
+// colours tell ten lines apart, on white and on black.
 var colours = []color.RGBA{
 	{R: 31, G: 119, B: 180, A: 255}, {R: 255, G: 127, B: 14, A: 255}, {R: 44, G: 160, B: 44, A: 255}, {R: 214, G: 39, B: 40, A: 255},
 	{R: 148, G: 103, B: 189, A: 255}, {R: 140, G: 86, B: 75, A: 255}, {R: 227, G: 119, B: 194, A: 255}, {R: 127, G: 127, B: 127, A: 255},
+	{R: 188, G: 189, B: 34, A: 255}, {R: 23, G: 190, B: 207, A: 255},
 }
 
-func drawAxis(file, axis string, all costs) error {
+// drawAxis draws those of the operations that have costs along an axis. One has
+// the same colour in each picture.
+func drawAxis(file, axis string, ops []string, all costs) error {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = axis, "µs a call, median"
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker, p.Y.Tick.Marker = decades{}, decades{}
-	p.Y.Min = 10 // room for the legend under the lines
+	p.Y.Min = 1 // room for the legend under the lines
 	p.Legend.Left = true
 	p.Add(plotter.NewGrid())
-	for i, op := range slices.Sorted(maps.Keys(all)) {
+	for i, op := range ops {
+		if all[op] == nil {
+			continue
+		}
 		var points plotter.XYs
 		for _, size := range slices.Sorted(maps.Keys(all[op])) {
 			values := slices.Sorted(slices.Values(all[op][size]))
