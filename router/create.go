@@ -30,10 +30,10 @@ func (e *Engine) Create(req *atom.EngineCreateRequest) (a atom.Atom, err error) 
 	}
 	c := creation{engine: e, table: t, request: r, given: r.Key != "" && !r.FreshKey, made: r.Key == ""}
 	if r.Key == "" {
-		r.Key = atom.NewKey()
+		r.Key, r.FreshKey = atom.NewKey(), true
 	}
 	e.failovers.Earn()
-	c.decision = decide(t.config.Rules, t.index, &t.config.Default, r, c.health, false)
+	c.decision = decide(t.config.Rules, t.index, &t.config.Default, r, t.health, false)
 	r.Rule = c.decision.Rule
 	if o := e.options.Observer; o != nil {
 		o.Decided(ctx, c.decision.Rule, c.decision.Rejected != "")
@@ -87,16 +87,6 @@ type creation struct {
 	sent bool
 	// doubt is why one of them may have made the atom all the same.
 	doubt error
-}
-
-// health is what the decision is made by. A Key of the router's own making is
-// only for those who know what to do with one: nobody needs CapLookup for it.
-func (c *creation) health(name string) Health {
-	h := c.table.health(name)
-	if !c.given && h.Capabilities != nil {
-		h.Capabilities = append(slices.Clip(h.Capabilities), atom.CapLookup)
-	}
-	return h
 }
 
 // run tries the decision's candidates in order. What it learns of one is
@@ -241,7 +231,7 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 			ask = i.hurried
 		}
 		if has, err = ask(ctx); err == nil {
-			missing = has.Missing(c.needs())
+			missing = has.Missing(needed(c.request))
 		}
 		if ctx.Err() == nil {
 			b.note(i, err)
@@ -283,15 +273,6 @@ func (c *creation) attempt(ctx context.Context, b *backend) (a atom.Atom, missin
 		cause = Unavailable
 	}
 	return a, nil, cause, err
-}
-
-// needs is what a backend must be able to do.
-func (c *creation) needs() []atom.Capability {
-	needs := c.request.Needs()
-	if c.given {
-		return needs
-	}
-	return slices.DeleteFunc(needs, func(n atom.Capability) bool { return n == atom.CapLookup })
 }
 
 func (c *creation) count(b *backend) func(context.Context) (int, error) {

@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/atom-router/atom-router/atom"
@@ -148,7 +149,7 @@ func (rule *Rule) decision(name string, r *atom.EngineCreateRequest, health func
 }
 
 func (rule *Rule) candidates(r *atom.EngineCreateRequest, health func(string) Health) []Candidate {
-	needs := r.Needs()
+	needs := needed(r)
 	all := 0
 	for _, tier := range rule.Tiers {
 		all += len(tier.Targets)
@@ -181,6 +182,16 @@ func (rule *Rule) candidates(r *atom.EngineCreateRequest, health func(string) He
 		}
 	}
 	return list
+}
+
+// needed is what a backend must be able to do. A Key that was made for this call
+// is only for those who know what to do with one: nobody needs CapLookup for it.
+func needed(r *atom.EngineCreateRequest) []atom.Capability {
+	needs := r.Needs()
+	if r.FreshKey {
+		return slices.DeleteFunc(needs, func(n atom.Capability) bool { return n == atom.CapLookup })
+	}
+	return needs
 }
 
 // Backend is where the request goes as things stand; "" where it goes nowhere.

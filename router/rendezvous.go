@@ -22,7 +22,10 @@ func byRendezvous(key string, targets []Target) []Target {
 		list[i] = scored{t, of.Score(t.Backend, t.Weight)}
 	}
 	slices.SortFunc(list, func(a, b scored) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.Backend, b.Backend))
+		if a.score == b.score {
+			return cmp.Compare(a.Backend, b.Backend)
+		}
+		return cmp.Compare(b.score, a.score)
 	})
 	ordered := make([]Target, len(list))
 	for i, s := range list {
