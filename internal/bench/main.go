@@ -44,7 +44,7 @@ func main() {
 		return
 	}
 	rounds := flag.Int("rounds", 6, "rounds of each measurement; at least 5, and 6 for an interval that benchstat trusts")
-	loadFor := flag.Duration("load", time.Minute, "how long the daemon is under load, undisturbed and then restarted all the while")
+	loadFor := flag.Duration("load", time.Minute, "how long the daemon is under load: beside the library, left alone, and restarted all the while, so long each")
 	engines := flag.String("engines", "", "with: only what needs Docker or Kubernetes; without: only what does not, better measured before they run")
 	onlyPage := flag.Bool("page", false, "measure nothing, and make the page from the results that there are")
 	flag.Parse()

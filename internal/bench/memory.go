@@ -72,12 +72,17 @@ func followMemory(pid int) *memoryTrend {
 	return t
 }
 
-// end ends the sampling and gives the medians of its first and last third.
-func (t *memoryTrend) end() (first, last float64) {
+// end ends the sampling and gives what it found, the oldest first.
+func (t *memoryTrend) end() []float64 {
 	close(t.stop)
 	<-t.done
-	third := len(t.samples) / 3
-	return median(t.samples[:third+1]), median(t.samples[len(t.samples)-third-1:])
+	return t.samples
+}
+
+// part is the median of the nth of so many equal parts of a run's samples, 0
+// for the first.
+func part(samples []float64, n, parts int) float64 {
+	return median(samples[n*len(samples)/parts : (n+1)*len(samples)/parts])
 }
 
 // resident is a process's resident set in bytes, 0 if it is gone.
