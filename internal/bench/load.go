@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,19 +148,10 @@ func perJob(r load.Report) time.Duration {
 	return time.Duration(float64(time.Second) / r.Rate())
 }
 
-// typical is the report with the median throughput.
+// typical is the report whose throughput is in the middle.
 func typical(all []load.Report) load.Report {
-	var rates []float64
-	for _, r := range all {
-		rates = append(rates, r.Rate())
-	}
-	m := median(rates)
-	for n, r := range rates {
-		if r == m {
-			return all[n]
-		}
-	}
-	return load.Report{}
+	sorted := slices.SortedFunc(slices.Values(all), func(a, b load.Report) int { return cmp.Compare(a.Rate(), b.Rate()) })
+	return sorted[len(sorted)/2]
 }
 
 // compareRestarts tells what restarts make of the daemon's throughput, and how
