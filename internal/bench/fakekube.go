@@ -31,7 +31,7 @@ const kubeNamespace = "jobs"
 // and HTTP/2, by pages, in protobuf, encoded for each answer.
 type kubeShaped struct {
 	*shaped
-	pods  []corev1.Pod // finished; sorted by name, as in etcd
+	pods  []corev1.Pod // as they end; sorted by name, as in etcd
 	codec *protobuf.Serializer
 	raw   *protobuf.RawSerializer // of what a watch wraps events in
 }
@@ -44,7 +44,7 @@ const kubeStreams = 100
 // own after it.
 const kubeVersion = 100_000
 
-// serveKube is the process of one, whose pods are finished until they begin.
+// serveKube is the process of one.
 func serveKube(kubeconfig, aside, count string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
@@ -55,7 +55,6 @@ func serveKube(kubeconfig, aside, count string) error {
 		return err
 	}
 	k := &kubeShaped{shaped: newShaped(), codec: protobuf.NewSerializer(scheme, scheme), raw: protobuf.NewRawSerializer(scheme, scheme)}
-	k.end()
 	now := time.Now()
 	for i := range n {
 		k.pods = append(k.pods, podOf(i, now))

@@ -21,32 +21,51 @@ import (
 // plugin for it. A real daemon takes hours to make as many jobs as are measured.
 type shape struct {
 	plugin string // docker or kube
+	jobs   int
 	dir    string
 	at     string // its socket, or the kubeconfig for it
 	aside  string // the socket at which it is told what no engine is told
 	pid    int
-	end    func()
+	stop   func()
 }
 
-// startShape starts one with so many jobs.
+// startShape starts one with so many jobs. Its pods have finished.
 func startShape(ctx context.Context, plugin string, jobs int) (*shape, error) {
-	dir, err := os.MkdirTemp("", "bench")
+	s, err := newShape(ctx, plugin, jobs)
 	if err != nil {
 		return nil, err
 	}
-	s := &shape{plugin: plugin, dir: dir, at: filepath.Join(dir, "at"), aside: filepath.Join(dir, "aside"), end: func() { os.RemoveAll(dir) }}
-	if err := s.start(ctx, jobs); err != nil {
+	err = s.start(ctx)
+	if err == nil && plugin == "kube" {
+		err = s.finish()
+	}
+	if err != nil {
 		s.end()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *shape) start(ctx context.Context, jobs int) error {
-	if err := buildPlugin(ctx, s.plugin, s.dir); err != nil {
-		return err
+// newShape is one that start starts.
+func newShape(ctx context.Context, plugin string, jobs int) (*shape, error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return nil, err
 	}
-	server := exec.CommandContext(ctx, "/proc/self/exe", "child-"+s.plugin, s.at, s.aside, fmt.Sprint(jobs))
+	s := &shape{plugin: plugin, jobs: jobs, dir: dir, at: filepath.Join(dir, "at"), aside: filepath.Join(dir, "aside"), stop: func() {}}
+	if err := buildPlugin(ctx, plugin, dir); err != nil {
+		s.end()
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts the process, whose jobs run; one that there is ends. A new one
+// holds no stacks and buffers of what was measured before, which would be
+// missing from what it is seen to take.
+func (s *shape) start(ctx context.Context) error {
+	s.stop()
+	server := exec.CommandContext(ctx, "/proc/self/exe", "child-"+s.plugin, s.at, s.aside, fmt.Sprint(s.jobs))
 	server.Stderr = os.Stderr
 	ends, err := server.StdinPipe() // the child ends with us
 	if err != nil {
@@ -60,15 +79,21 @@ func (s *shape) start(ctx context.Context, jobs int) error {
 		return err
 	}
 	s.pid = server.Process.Pid
-	s.end = func() {
+	s.stop = func() {
 		ends.Close()
 		_ = server.Wait() // however it ended
-		os.RemoveAll(s.dir)
+		os.Remove(s.at)   // which it leaves, and the next one can't listen there
+		os.Remove(s.aside)
 	}
 	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
 		return fmt.Errorf("starting the %s: %w", s.plugin, err)
 	}
 	return nil
+}
+
+func (s *shape) end() {
+	s.stop()
+	os.RemoveAll(s.dir)
 }
 
 // tell asks the process something that no engine is asked, and returns what is
@@ -91,18 +116,6 @@ func (s *shape) tell(method, what string) (string, error) {
 	return string(text), err
 }
 
-// begin has the jobs run again, when nobody is connected any more.
-func (s *shape) begin() error {
-	err := until("closing the last round's connections", func() (bool, error) {
-		connections, _, err := s.open()
-		return connections == 0, err
-	})
-	if err == nil {
-		_, err = s.tell(http.MethodPost, "begin")
-	}
-	return err
-}
-
 func (s *shape) finish() error {
 	_, err := s.tell(http.MethodPost, "end")
 	return err
@@ -114,23 +127,24 @@ func (s *shape) tidy() error {
 	return err
 }
 
-// open is how many connections and waits there are.
-func (s *shape) open() (connections, waits int, err error) {
+// open is how many connections there are, the most that there were at a time,
+// and how many waits there are.
+func (s *shape) open() (connections, peak, waits int, err error) {
 	text, err := s.tell(http.MethodGet, "open")
 	if err == nil {
-		_, err = fmt.Sscan(text, &connections, &waits)
+		_, err = fmt.Sscan(text, &connections, &peak, &waits)
 	}
-	return connections, waits, err
+	return connections, peak, waits, err
 }
 
-// shaped is what such processes have in common: their jobs end all at once,
-// and begin again.
+// shaped is what such processes have in common: their jobs end all at once.
 type shaped struct {
-	mu    sync.Mutex
-	ended chan struct{} // closed when the jobs ended
-	at    time.Time
+	mu                sync.Mutex
+	ended             chan struct{} // closed when the jobs ended
+	at                time.Time
+	connections, peak int
 
-	connections, waits atomic.Int64
+	waits atomic.Int64
 }
 
 func newShaped() *shaped { return &shaped{ended: make(chan struct{})} }
@@ -144,12 +158,6 @@ func (s *shaped) end() {
 	}
 }
 
-func (s *shaped) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.at, s.ended = time.Time{}, make(chan struct{})
-}
-
 // now is since when the jobs have ended, zero while they run, and what is
 // closed when they do.
 func (s *shaped) now() (time.Time, <-chan struct{}) {
@@ -158,14 +166,24 @@ func (s *shaped) now() (time.Time, <-chan struct{}) {
 	return s.at, s.ended
 }
 
-// tally counts connections, as http.Server.ConnState.
+// tally counts connections, as http.Server.ConnState. Whoever asked now and
+// then how many there are would miss those that are short.
 func (s *shaped) tally(_ net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch state {
 	case http.StateNew:
-		s.connections.Add(1)
+		s.connections++
+		s.peak = max(s.peak, s.connections)
 	case http.StateClosed, http.StateHijacked:
-		s.connections.Add(-1)
+		s.connections--
 	}
+}
+
+func (s *shaped) tellOpen(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintln(w, s.connections, s.peak, s.waits.Load())
 }
 
 // serve serves at a socket what tell asks, and serves what serve does, until
@@ -173,8 +191,7 @@ func (s *shaped) tally(_ net.Conn, state http.ConnState) {
 func (s *shaped) serve(aside string, serve func() error) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /end", func(http.ResponseWriter, *http.Request) { s.end() })
-	mux.HandleFunc("POST /begin", func(http.ResponseWriter, *http.Request) { s.begin() })
-	mux.HandleFunc("GET /open", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.connections.Load(), s.waits.Load()) })
+	mux.HandleFunc("GET /open", s.tellOpen)
 	mux.HandleFunc("POST /tidy", func(http.ResponseWriter, *http.Request) { debug.FreeOSMemory() })
 	l, err := net.Listen("unix", aside)
 	if err != nil {

@@ -35,6 +35,11 @@ func waits(n, theirs int, one func(n int) error, open func() error, end func() e
 		go func() { errs <- one(i) }() // ends with its job
 	}
 	if err := open(); err != nil {
+		select {
+		case failed := <-errs: // which may be why
+			err = errors.Join(err, failed)
+		default:
+		}
 		return w, err
 	}
 	debug.FreeOSMemory()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -21,10 +20,33 @@ import (
 // that waits for it straight, and a process has 20,000 here.
 const dockerWaits = 19_000
 
+// mostConnections is how many an engine may have, for however many Waits.
+const mostConnections = 32
+
+func connections(w waiting) float64 { return w.connections }
+
+// fewer tells how many connections fewer Waits take, for as many jobs.
+func (s *shape) fewer(ctx context.Context, rounds int, to string) ([]figure, error) {
+	figures := []figure{
+		{slug: "connections-1000", name: "Connections to " + to + ", the most at a time, for 1,000 Waits through router and plugin", aim: mostConnections, atMost: true},
+		{slug: "connections-5000", name: "For 5,000", aim: mostConnections, atMost: true},
+	}
+	for range rounds {
+		for i, n := range []int{1_000, 5_000} {
+			w, err := s.routedWaits(ctx, n)
+			if err != nil {
+				return nil, err
+			}
+			figures[i].values = append(figures[i].values, w.connections)
+		}
+	}
+	return figures, nil
+}
+
 // measureDockerWaits compares Waits for containers through router and plugin
 // with the Docker client's ContainerWait, a connection for each.
 func measureDockerWaits(ctx context.Context, rounds int) ([]figure, error) {
-	s, err := startShape(ctx, "docker", dockerWaits)
+	s, err := newShape(ctx, "docker", dockerWaits)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +60,7 @@ func measureDockerWaits(ctx context.Context, rounds int) ([]figure, error) {
 			return w.wake, err
 		},
 		func() (time.Duration, error) {
-			w, err := s.routedWaits(ctx, dockerWaits, dockerID)
+			w, err := s.routedWaits(ctx, dockerWaits)
 			ours = append(ours, w)
 			return w.wake, err
 		})
@@ -47,9 +69,12 @@ func measureDockerWaits(ctx context.Context, rounds int) ([]figure, error) {
 	}
 	straight, ours = straight[1:], ours[1:]
 	codes.baseline, codes.subject = codes.baseline[1:], wakes.subject
-	connections := func(w waiting) float64 { return w.connections }
-	return []figure{
-		{slug: "connections", name: "Connections to Docker for 19,000 Waits through router and plugin", values: eachOf(ours, connections), aim: 32, atMost: true},
+	figures, err := s.fewer(ctx, rounds, "Docker")
+	if err != nil {
+		return nil, err
+	}
+	return append(figures, []figure{
+		{slug: "connections", name: "For 19,000", values: eachOf(ours, connections), aim: mostConnections, atMost: true},
 		{slug: "connections-straight", name: "For 19,000 ContainerWaits of the Docker client", values: eachOf(straight, connections)},
 		{slug: "router", name: "Memory of a Wait for a container at the router", values: eachOf(ours, func(w waiting) float64 { return w.router }), unit: "KiB"},
 		{slug: "plugin", name: "At the plugin", values: eachOf(ours, func(w waiting) float64 { return w.plugin }), unit: "KiB"},
@@ -57,12 +82,12 @@ func measureDockerWaits(ctx context.Context, rounds int) ([]figure, error) {
 		{slug: "daemon", name: "At the daemon", values: eachOf(straight, func(w waiting) float64 { return w.plugin }), unit: "KiB"},
 		{slug: "wake", name: "All containers end at once, until the last Wait has returned / ContainerWaits and an inspect after each", values: wakes.ratios(), unit: "x", sides: wakes, detail: wakes.against()},
 		{slug: "wake-code", name: "The same / ContainerWaits alone, which tell the exit code and no more", values: codes.ratios(), unit: "x", sides: codes, detail: codes.against()},
-	}, nil
+	}...), nil
 }
 
 // straightWaits also tells how long the exit codes took.
 func (s *shape) straightWaits(ctx context.Context) (w waiting, codes time.Duration, err error) {
-	if err := s.begin(); err != nil {
+	if err := s.start(ctx); err != nil {
 		return w, 0, err
 	}
 	api, err := client.NewClientWithOpts(client.WithHost("unix://"+s.at), client.WithAPIVersionNegotiation())
@@ -105,22 +130,21 @@ func (s *shape) straightWaits(ctx context.Context) (w waiting, codes time.Durati
 // there, and says over how many connections.
 func (s *shape) opened(n int) (connections int, err error) {
 	err = until("opening waits", func() (bool, error) {
-		_, open, err := s.open()
+		var open int
+		connections, _, open, err = s.open()
 		return open == n, err
 	})
 	if err == nil {
 		err = s.tidy()
 	}
-	if err == nil {
-		connections, _, err = s.open()
-	}
 	return connections, err
 }
 
-// routedWaits are n through a new router and plugin, for the atoms of those
-// IDs.
-func (s *shape) routedWaits(ctx context.Context, n int, id func(n int) string) (waiting, error) {
-	if err := s.begin(); err != nil {
+// routedWaits are n through a new router and plugin. Their connections are the
+// most that there were at a time, from the plugin's start until all Waits have
+// returned.
+func (s *shape) routedWaits(ctx context.Context, n int) (waiting, error) {
+	if err := s.start(ctx); err != nil {
 		return waiting{}, err
 	}
 	r, pid, err := s.router(ctx)
@@ -128,11 +152,10 @@ func (s *shape) routedWaits(ctx context.Context, n int, id func(n int) string) (
 		return waiting{}, err
 	}
 	defer r.Close()
-	var connections int
 	quiet := quietFor(os.Getpid(), pid, s.pid)
 	w, err := waits(n, pid,
 		func(n int) error {
-			a, err := r.Wait(&atom.EngineWaitRequest{ID: s.plugin + ":" + id(n), Context: ctx})
+			a, err := r.Wait(&atom.EngineWaitRequest{ID: s.id(n), Context: ctx})
 			if err == nil && a.Result() != atom.Success {
 				err = fmt.Errorf("%s ended as %s", a.ID(), a.Result())
 			}
@@ -141,14 +164,22 @@ func (s *shape) routedWaits(ctx context.Context, n int, id func(n int) string) (
 		func() error {
 			// A Wait looks before it waits, and none tells that it does: they
 			// are open when nobody does anything any more.
-			return until("opening Waits", func() (bool, error) {
-				now, _, err := s.open()
-				connections = max(connections, now)
-				return quiet() > time.Second/2, err
-			})
+			return until("opening Waits", func() (bool, error) { return quiet() > time.Second/2, nil })
 		}, s.finish)
-	w.connections = float64(connections)
+	if err != nil {
+		return w, err
+	}
+	_, peak, _, err := s.open()
+	w.connections = float64(peak)
 	return w, err
+}
+
+// id is that of job n's atom.
+func (s *shape) id(n int) string {
+	if s.plugin == "docker" {
+		return "docker:" + dockerID(n)
+	}
+	return "kube:" + kubeNamespace + "/" + podName(n) + "/" + podUID(n)
 }
 
 // quietFor tells, as often as it is asked, for how long the processes have
@@ -170,7 +201,7 @@ func quietFor(pids ...int) func() time.Duration {
 // measureKubeWaits compares Waits for pods through router and plugin with
 // client-go's watches, one for each pod.
 func measureKubeWaits(ctx context.Context, rounds int) ([]figure, error) {
-	s, err := startShape(ctx, "kube", openWaits)
+	s, err := newShape(ctx, "kube", openWaits)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +214,7 @@ func measureKubeWaits(ctx context.Context, rounds int) ([]figure, error) {
 			return w.wake, err
 		},
 		func() (time.Duration, error) {
-			w, err := s.routedWaits(ctx, openWaits, func(n int) string { return kubeNamespace + "/" + podName(n) + "/" + podUID(n) })
+			w, err := s.routedWaits(ctx, openWaits)
 			ours = append(ours, w)
 			return w.wake, err
 		})
@@ -191,35 +222,32 @@ func measureKubeWaits(ctx context.Context, rounds int) ([]figure, error) {
 		return nil, err
 	}
 	straight, ours = straight[1:], ours[1:]
-	connections := func(w waiting) float64 { return w.connections }
+	figures, err := s.fewer(ctx, rounds, "the API server")
+	if err != nil {
+		return nil, err
+	}
 	near, far := func(w waiting) float64 { return w.router }, func(w waiting) float64 { return w.plugin }
-	return []figure{
-		{slug: "connections", name: "Connections to the API server for 20,000 Waits through router and plugin", values: eachOf(ours, connections), aim: 32, atMost: true},
+	return append(figures, []figure{
+		{slug: "connections", name: "For 20,000", values: eachOf(ours, connections), aim: mostConnections, atMost: true},
 		{slug: "connections-straight", name: "For 20,000 watches of client-go, one for each pod", values: eachOf(straight, connections)},
 		{slug: "router", name: "Memory of a Wait for a pod at the router", values: eachOf(ours, near), unit: "KiB"},
 		{slug: "plugin", name: "At the plugin", values: eachOf(ours, far), unit: "KiB"},
 		{slug: "client", name: "Of a watch at the client", values: eachOf(straight, near), unit: "KiB"},
 		{slug: "server", name: "At the API server", values: eachOf(straight, far), unit: "KiB"},
 		{slug: "wake", name: "All pods end at once, until the last Wait has returned / watches", values: wakes.ratios(), unit: "x", sides: wakes, detail: wakes.against()},
-	}, nil
+	}...), nil
 }
 
 // watches are one for each pod, as schedulers wait that have no informer.
 func (s *shape) watches(ctx context.Context) (w waiting, err error) {
-	if err := s.begin(); err != nil {
+	if err := s.start(ctx); err != nil {
 		return w, err
 	}
 	pods, done, err := s.pods()
 	if err != nil {
 		return w, err
 	}
-	defer func() {
-		err = errors.Join(err, until("ending watches", func() (bool, error) { // which end in their own time
-			done()
-			connections, _, err := s.open()
-			return connections == 0, err
-		}))
-	}()
+	defer done()
 	if _, err := pods.Get(ctx, podName(0), metav1.GetOptions{}); err != nil { // which connects
 		return w, err
 	}
