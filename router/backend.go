@@ -27,7 +27,7 @@ func (b *backend) health() Health {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.launch == nil && !b.lost && time.Until(b.retryAt) > 0 {
+	if b.launch == nil && !b.lost && !b.retryAt.IsZero() && time.Until(b.retryAt) > 0 {
 		h.Cause, h.Reason = Unavailable, b.lastErr.Error()
 	}
 	return h

@@ -10,12 +10,12 @@ import (
 
 // What was measured: docs/performance.md, by make bench.
 const (
-	waitKiB    = 22.5 // an open Wait, router and plugin together
-	knownMiB   = 43.0 // a kube plugin that knows 5,000 finished atoms
-	jobSeconds = 0.001
-	callUS     = 200.0 // a Get by router and plugin, both of which work for most of it
-	requests   = 2.0   // at the API server in an atom's life
-	dockerConn = 16.0  // connections to a Docker daemon for any number of Waits
+	waitKiB    = 22.5   // an open Wait, router and plugin together: waits
+	knownMiB   = 44.0   // a kube plugin that knows 5,000 finished atoms: kube-memory
+	jobSeconds = 0.0025 // of processor, router and plugin, for a pod's Create, Wait and Delete: kube-create, with wide limits
+	callUS     = 350.0  // of processor, router and plugin, for each backend that a Lookup asks: growth, 100 on two processors
+	requests   = 2.0    // at the API server in an atom's life: kube-requests
+	dockerConn = 17.0   // connections to a Docker daemon for any number of Waits: docker-waits
 )
 
 // What others write of theirs: the page says where.
@@ -44,6 +44,7 @@ type limit struct {
 
 func limits(w io.Writer) {
 	perAtom := func(load float64) float64 { return load / atoms }
+	const lookups = creates * backends * callUS / 1e6 // processors of them all
 	all := []limit{
 		{"Docker: containers on the default bridge", fmt.Sprintf("%s of %s a daemon", thousands(perBackend), thousands(bridgePorts)), bridgePorts * backends},
 		{"Kubernetes: pods in the backend's namespace", fmt.Sprintf("%s of %s", thousands(perBackend), thousands(namespacePods)), namespacePods * backends},
@@ -52,7 +53,8 @@ func limits(w io.Writer) {
 		{"Requests at an API server: two an atom, and looking again", fmt.Sprintf("%.0f of %s/s", creates/backends*requests+perBackend/lookAgain, thousands(serverGets)), serverGets / perAtom(creates/backends*requests+perBackend/lookAgain)},
 		{"Memory of a router's Waits", fmt.Sprintf("%.2f of %.0f GiB", perBackend*backends/routers*waitKiB/1024/1024, routerGiB), routerGiB * 1024 * 1024 / perAtom(atoms/routers*waitKiB)},
 		{"Kubernetes: pods in the cluster", fmt.Sprintf("%s of %s", thousands(perBackend), thousands(clusterPods)), clusterPods * backends},
-		{"A router's processor, a millisecond a job", fmt.Sprintf("%.2f of 2", creates/routers*jobSeconds), 2 / perAtom(creates/routers*jobSeconds)},
+		{"A router's processor, 2.5 ms a job", fmt.Sprintf("%.2f of 2", creates/routers*jobSeconds), 2 / perAtom(creates/routers*jobSeconds)},
+		{"A router's processors for lookups, all Creates with Keys, one rule over all", fmt.Sprintf("%.2f of 2", lookups/routers), 2 / perAtom(lookups/routers)},
 		{"etcd: pods by size", fmt.Sprintf("%.2f of %.0f GiB", perBackend*podKiB/1024/1024, etcdGiB), etcdGiB * 1024 * 1024 / perAtom(perBackend*podKiB)},
 	}
 	slices.SortStableFunc(all, func(a, b limit) int { return cmp.Compare(a.bites, b.bites) })
@@ -74,7 +76,7 @@ func limits(w io.Writer) {
 		{"Connections to Docker daemons, were they Docker", fmt.Sprintf("%.0f a daemon", dockerConn*routers), dockerConn * routers * backends},
 		{"Nodes, at 110 pods", fmt.Sprintf("%.0f a cluster", perBackend/nodePods+0.5), atoms / nodePods},
 		{"Processors for jobs", fmt.Sprintf("%.2f a router", creates/routers*jobSeconds), creates * jobSeconds},
-		{"Processors for lookups, Keys and one rule over all", fmt.Sprintf("%.2f a router", creates/routers*backends*callUS/1e6), creates * backends * callUS / 1e6},
+		{"Processors for lookups, Keys and one rule over all", fmt.Sprintf("%.2f a router", lookups/routers), lookups},
 		{"Memory of plugins, GiB", fmt.Sprintf("%.1f a router", knownMiB*backends/1024), knownMiB * backends / 1024 * routers},
 		{"Memory of Waits, GiB", fmt.Sprintf("%.2f a router", atoms/routers*waitKiB/1024/1024), atoms * waitKiB / 1024 / 1024},
 	} {
