@@ -294,7 +294,6 @@ func (c *creation) make(ctx context.Context, b *backend, i *instance) (atom.Atom
 		return nil, err
 	}
 	once := has.Has(atom.CapLookup)
-	r.FreshKey = !c.given
 	if !once {
 		r.Key, r.FreshKey = "", false // the engine would not know what to do with it
 	}

@@ -48,3 +48,11 @@ func TestResultsAreReadAsWritten(t *testing.T) {
 		t.Errorf("read, not as written (-want +got):\n%s", diff)
 	}
 }
+
+func TestMedian(t *testing.T) {
+	for want, values := range map[float64][]float64{2: {3, 1, 2}, 2.5: {4, 1, 3, 2}, 7: {7}} {
+		if got := median(values); got != want {
+			t.Errorf("the median of %v is %v, want %v", values, got, want)
+		}
+	}
+}
